@@ -1,0 +1,192 @@
+"""Configuration: YAML files and ``WORKBENCH_…`` variables, validated where they come in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from workbench.errors import ConfigError, UnknownName
+
+ENV_PREFIX = "WORKBENCH_"
+ENV_OUTSIDE = {"WORKBENCH_DATA", "WORKBENCH_NIGHTLY", "WORKBENCH_CONFIG"}
+"""Variables of ours that are not configuration keys."""
+
+Port = Annotated[int, Field(ge=1024, le=65535)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class StoreConfig(_Section):
+    """Which vector store. Without ``url`` Chroma is embedded in the home."""
+
+    kind: Literal["chroma", "memory"] = "chroma"
+    url: str | None = None
+
+
+class ExecutorConfig(_Section):
+    """Where stages run.
+
+    ``actors`` workers of ``threads`` CPU threads each; 0 actors = one per CPU. A batch that
+    fails is tried ``attempts`` times in all.
+    """
+
+    kind: Literal["inline", "ray"] = "inline"
+    actors: int = Field(0, ge=0)
+    threads: int = Field(1, ge=1)
+    attempts: int = Field(3, ge=1)
+    address: str | None = None
+
+
+class IndexConfig(_Section):
+    """How an index is built: chunks per committed window, texts per encoder batch."""
+
+    window_chunks: int = Field(512, ge=1)
+    batch_texts: int = Field(32, ge=1)
+
+
+class SearchConfig(_Section):
+    """How queries are answered."""
+
+    k: int = Field(10, ge=1)
+    rerank_candidates: int = Field(20, ge=1)
+    rerank_k: int = Field(5, ge=1)
+
+
+class EvaluateConfig(_Section):
+    """How evaluations draw their intervals: resamples and permutations, and their seed."""
+
+    depth: int = Field(100, ge=1)
+    resamples: int = Field(10_000, ge=100)
+    seed: int = 20_260_101
+    confidence: float = Field(0.95, gt=0.5, lt=1)
+
+
+class ServicesConfig(_Section):
+    """Ports of ``workbench up``, all on 127.0.0.1 and outside of Ray's worker range."""
+
+    chroma_port: Port = 8600
+    mlflow_port: Port = 8601
+    ray_port: Port = 8602
+    ray_dashboard_port: Port = 8603
+
+
+class Config(_Section):
+    """Everything a session needs to know.
+
+    ``home`` is always absolute. ``model`` and ``chunking`` are what verbs use when not told.
+    ``tracking_uri`` is an MLflow server; without it the home's own database is used.
+    """
+
+    home: Path = Path(".workbench")
+    model: str = "minilm-l6"
+    chunking: str = "256"
+    tracking: bool = True
+    tracking_uri: str | None = None
+    store: StoreConfig = StoreConfig()
+    executor: ExecutorConfig = ExecutorConfig()
+    index: IndexConfig = IndexConfig()
+    search: SearchConfig = SearchConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+    services: ServicesConfig = ServicesConfig()
+
+    @classmethod
+    def load(
+        cls,
+        path: Path | str | None = None,
+        *,
+        home: Path | str | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> Config:
+        """Read a YAML file, then ``WORKBENCH_…`` variables, then ``home``; the last one wins.
+
+        ``WORKBENCH_STORE__KIND=memory`` sets ``store.kind``. Without ``path`` the file named by
+        ``WORKBENCH_CONFIG`` is read, else the defaults hold.
+
+        Raises:
+            ConfigError: The file can not be read or a value is wrong.
+            UnknownName: A key does not exist; names the nearest one.
+        """
+        env = os.environ if env is None else env
+        path = path or env.get("WORKBENCH_CONFIG")
+        facts = read_yaml(Path(path)) if path else {}
+        origin = str(path) if path else "the configuration"
+        for name, value in sorted(env.items()):
+            if name.startswith(ENV_PREFIX) and name not in ENV_OUTSIDE:
+                _set(facts, name.removeprefix(ENV_PREFIX).lower().split("__"), value, name)
+        if home is not None:
+            facts["home"] = str(home)
+        config = validate(cls, facts, origin)
+        return config.model_copy(update={"home": config.home.expanduser().absolute()})
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def validate(kind: type[Model], facts: Any, origin: str) -> Model:
+    """``facts`` as a ``kind``, or an error that names the key, its origin and the cure."""
+    try:
+        return kind.model_validate(facts)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            known = _keys_at(kind, first["loc"][:-1])
+            raise UnknownName.among(f"key in {origin}:", where, known) from None
+        found = first.get("input")
+        raise ConfigError(f"{origin}: {where}: {first['msg']}; found {found!r}") from None
+
+
+def _keys_at(kind: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
+    fields = kind.model_fields
+    for part in loc:
+        inner = fields[str(part)].annotation if str(part) in fields else None
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            return []
+        fields = inner.model_fields
+    prefix = "".join(f"{part}." for part in loc)
+    return [prefix + name for name in fields]
+
+
+def _set(facts: dict[str, Any], keys: list[str], value: str, name: str) -> None:
+    inner = facts
+    for key in keys[:-1]:
+        nested = inner.setdefault(key, {})
+        if not isinstance(nested, dict):
+            raise ConfigError(f"{name} sets a key inside {key!r}, which holds {nested!r}")
+        inner = nested
+    inner[keys[-1]] = value
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file that holds one mapping (an empty file holds an empty one).
+
+    Raises:
+        ConfigError: It is missing, is not YAML, or holds something else; names the line.
+    """
+    try:
+        facts = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read {path}: {error}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+    if facts is None:
+        return {}
+    if not isinstance(facts, dict):
+        raise ConfigError(f"{path} holds a {type(facts).__name__}; expected keys and values")
+    return facts
+
+
+def shipped(name: str) -> Path:
+    """Path of a file of ``configs/``, in a checkout or in an installed wheel."""
+    checkout = Path(__file__).parent.parent / "configs" / name
+    if checkout.is_file():
+        return checkout
+    return Path(str(resources.files("workbench"))) / "_configs" / name

@@ -1,0 +1,286 @@
+"""One corpus of a session: ingest, search, verify, rebuild, delete."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from workbench.data.load import data_dirs, open_source
+from workbench.data.presets import check_budget, preset
+from workbench.errors import ConfigError
+from workbench.index.converge import Converger, ConvergeReport
+from workbench.index.encoding import VaultEncoder
+from workbench.index.ingest import IngestResult, check_space, new_run, result_of
+from workbench.index.plan import SourceReport, log_source
+from workbench.index.verify import VerifyResult, verify
+from workbench.models import resolve
+from workbench.models.tokens import tokenizer_digest
+from workbench.records import DEFAULT_TENANT, Hit, Scalar
+from workbench.results import Result
+from workbench.search.dense import DenseRetriever
+from workbench.search.reranked import PairScores, RerankedRetriever
+from workbench.search.searcher import SearchResult, hit_texts, search
+from workbench.spec import ChunkingSpec, EmbeddingSpec
+from workbench.state.index_records import Index
+
+if TYPE_CHECKING:
+    from workbench.data.load import Source
+    from workbench.session import Workbench
+    from workbench.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class IndexList(Result):
+    """The indexes of a corpus; the one that its route points at is marked."""
+
+    corpus: str
+    indexes: tuple[dict[str, Any], ...]
+
+    def rows(self) -> Sequence[dict[str, Any]]:
+        """One row per index."""
+        return list(self.indexes)
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteResult(Result):
+    """How many of the named documents were there and are now deleted."""
+
+    corpus: str
+    asked: int
+    deleted: int
+
+
+@dataclass(frozen=True, slots=True)
+class RebuildResult(Result):
+    """A rebuilt index: everything came from the vault when ``encoder_calls`` is 0."""
+
+    corpus: str
+    index: str
+    chunks: int
+    encoder_calls: int
+    cache_hits: int
+    seconds: float
+
+
+NO_CORPUS = -1
+"""Id of a corpus that does not exist: it has no documents."""
+
+
+class Corpus:
+    """A named set of documents and the indexes that follow it. Made by ``Workbench.corpus``."""
+
+    def __init__(
+        self, bench: Workbench, workspace: Workspace, name: str, tenant: str = DEFAULT_TENANT
+    ) -> None:
+        """Work on corpus ``name`` for ``tenant``."""
+        self._bench = bench
+        self._workspace = workspace
+        self.name = name
+        self.tenant = tenant
+
+    def specs(self, model: str, chunking: str) -> tuple[EmbeddingSpec, ChunkingSpec]:
+        """The embedding and chunking specs of two names, checked against each other."""
+        embedding = resolve(model)
+        chosen = preset(chunking)
+        check_budget(chosen, embedding.max_tokens)
+        return embedding, chosen.bound_to(tokenizer_digest(embedding))
+
+    def ingest(
+        self,
+        source: str,
+        *,
+        model: str | None = None,
+        chunking: str | None = None,
+        dry_run: bool = False,
+    ) -> IngestResult:
+        """Bring the corpus and its index up to date with ``source``, read to its end.
+
+        Args:
+            source: A folder, a file, a BEIR folder, the name of a set, or ``python-docs``.
+            model: Embedding model; by default the corpus's own, else the configured one.
+            chunking: Chunking preset; by default as with ``model``.
+            dry_run: Read the source and count, change nothing.
+
+        Raises:
+            SourceError: The source can not be read or holds nothing readable.
+            SpaceMismatch: The corpus is indexed with another model or chunking.
+        """
+        started = time.perf_counter()
+        opened = open_source(source, data_dirs=data_dirs())
+        registry = self._workspace.registry
+        embedding, chunks = self._wanted(model, chunking)
+        if dry_run:
+            logged = self.log(opened, dry_run=True)
+            converged = ConvergeReport(f"{embedding.model}/{chunks.name}")
+        else:
+            logged = self.log(opened)
+            converged = self.converge(embedding, chunks)
+            corpus_id = registry.documents.corpus(self.name)
+            index = registry.indexes.ensure(corpus_id, embedding, chunks)
+            registry.routes.create(self.name, corpus_id, index.index_id)
+        return result_of(
+            self.name,
+            logged,
+            converged,
+            started=started,
+            dry_run=dry_run,
+        )
+
+    def _wanted(
+        self, model: str | None, chunking: str | None
+    ) -> tuple[EmbeddingSpec, ChunkingSpec]:
+        """The specs to ingest with: those asked for, the corpus's own, or the configured ones."""
+        served = self.served()
+        if served is None:
+            config = self._bench.config
+            return self.specs(model or config.model, chunking or config.chunking)
+        own = served.embedding
+        if model is None and chunking is None:
+            return own, served.chunking
+        embedding, chunks = self.specs(model or own.model, chunking or served.chunking.name)
+        check_space(self.name, served, embedding, chunks)
+        return embedding, chunks
+
+    def log(self, source: Source, *, dry_run: bool = False) -> SourceReport:
+        """Read ``source`` to its end and log what changed; indexes follow by ``converge``."""
+        documents = self._workspace.registry.documents
+        found = documents.find(self.name) if dry_run else documents.corpus(self.name, create=True)
+        corpus_id = NO_CORPUS if found is None else found
+        return log_source(
+            documents,
+            corpus_id,
+            source.name,
+            source,
+            tenant=self.tenant,
+            dry_run=dry_run,
+            progress=lambda done: self._bench.progress("read", done, 0),
+        )
+
+    def converge(self, embedding: EmbeddingSpec, chunking: ChunkingSpec) -> ConvergeReport:
+        """Make the index of these specs equal the corpus."""
+        registry = self._workspace.registry
+        corpus_id = registry.documents.corpus(self.name)
+        return self._converger().converge(registry.indexes.ensure(corpus_id, embedding, chunking))
+
+    def search(
+        self,
+        text: str,
+        *,
+        k: int | None = None,
+        where: Mapping[str, Scalar] | None = None,
+        rerank: str | None = None,
+    ) -> SearchResult:
+        """The ``k`` best documents for ``text``; equality filters on metadata by ``where``."""
+        if not text.strip():
+            raise ConfigError("a search needs words; found an empty text")
+        registry = self._workspace.registry
+        route = registry.routes.get(self.name)
+        index = registry.indexes.get(route.index_id)
+        settings = self._bench.config.search
+        retriever = self.retriever(index, rerank)
+        k = k or (settings.rerank_k if rerank else settings.k)
+        return search(
+            registry,
+            index,
+            retriever,
+            text=text,
+            route=route.name,
+            k=k,
+            tenant=self.tenant,
+            where=where,
+        )
+
+    def retriever(
+        self, index: Index, rerank: str | None = None, known: PairScores | None = None
+    ) -> DenseRetriever | RerankedRetriever:
+        """A retriever over ``index``, reranked when asked; ``known`` shares pair scores."""
+        work = self._workspace
+        encoder = VaultEncoder(
+            index.embedding, "query", work.vault, work.registry.ledger, new_run()
+        )
+        executor = self._bench.executor
+        dense = DenseRetriever(
+            work.registry, work.store, executor, index, encoder, tenant=self.tenant
+        )
+        if rerank is None:
+            return dense
+
+        def texts(hits: Sequence[Hit]) -> list[str]:
+            return hit_texts(work.registry, index, hits)
+
+        candidates = self._bench.config.search.rerank_candidates
+        return RerankedRetriever(dense, rerank, executor, texts, candidates=candidates, known=known)
+
+    def delete(self, ids: Sequence[str]) -> DeleteResult:
+        """Delete documents: hidden from the very next query, then removed from every index."""
+        registry = self._workspace.registry
+        corpus_id = registry.documents.corpus(self.name)
+        deleted = registry.documents.delete(corpus_id, self.tenant, ids)
+        served = self.served()
+        for index in registry.indexes.of_corpus(corpus_id):
+            if index == served or registry.indexes.counts(index)[0]:
+                self._converger().converge(index)
+        return DeleteResult(self.name, len(ids), deleted)
+
+    def served(self) -> Index | None:
+        """The index that queries reach; None before the first ingest."""
+        route = self._workspace.registry.routes.find(self.name)
+        return self._workspace.registry.indexes.get(route.index_id) if route else None
+
+    def indexes(self) -> IndexList:
+        """Every index of this corpus with its counts and lag."""
+        registry = self._workspace.registry
+        corpus_id = registry.documents.corpus(self.name)
+        served = self.served()
+        head = registry.documents.head(corpus_id)
+        rows = []
+        for index in registry.indexes.of_corpus(corpus_id):
+            documents, chunks = registry.indexes.counts(index)
+            rows.append(
+                {
+                    "index": index.name, "model": index.embedding.model,
+                    "fingerprint": index.embedding.fingerprint, "chunking": index.chunking.name,
+                    "documents": documents, "chunks": chunks, "lag": head - index.cursor,
+                    "served": served is not None and served.index_id == index.index_id,
+                }
+            )  # fmt: skip
+        return IndexList(self.name, tuple(rows))
+
+    def verify(self, index: Index | None = None) -> VerifyResult:
+        """Compare registry, vault and store of the served (or the given) index."""
+        work = self._workspace
+        route = work.registry.routes.get(self.name)
+        index = index or work.registry.indexes.get(route.index_id)
+        return verify(work.registry, work.vault, work.store, index)
+
+    def rebuild(self, index: Index | None = None) -> RebuildResult:
+        """Make the collection of the served (or the given) index anew from the vault."""
+        registry = self._workspace.registry
+        started = time.perf_counter()
+        index = index or registry.indexes.get(registry.routes.get(self.name).index_id)
+        return self._rebuilt(index, self._converger().rebuild(index), started)
+
+    def reset(self, index: Index) -> Index:
+        """Declare ``index`` empty; ``resume`` makes it anew."""
+        return self._converger().reset(index)
+
+    def resume(self, index: Index) -> RebuildResult:
+        """Finish a rebuild that was begun."""
+        started = time.perf_counter()
+        return self._rebuilt(index, self._converger().converge(index), started)
+
+    def _rebuilt(self, index: Index, report: ConvergeReport, started: float) -> RebuildResult:
+        return RebuildResult(
+            self.name, index.name, report.upserts, report.encoding.encoder_calls,
+            report.encoding.cache_hits, time.perf_counter() - started,
+        )  # fmt: skip
+
+    def _converger(self) -> Converger:
+        work, settings = self._workspace, self._bench.config.index
+        return Converger(
+            work.registry, work.vault, work.store, self._bench.executor, corpus=self.name,
+            window_chunks=settings.window_chunks, batch_texts=settings.batch_texts,
+            run=new_run(), progress=self._bench.progress,
+        )  # fmt: skip

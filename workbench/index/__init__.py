@@ -1,0 +1,1 @@
+"""Where models, state and stores meet: plan, converge, verify."""

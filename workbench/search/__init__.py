@@ -1,0 +1,1 @@
+"""Retrievers: evaluation and serving know nothing else of searching."""

@@ -1,0 +1,311 @@
+"""The one place that wires things together: a session over a home."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from workbench.config import Config
+from workbench.corpus import Corpus
+from workbench.errors import ConfigError, ServiceError
+from workbench.records import DEFAULT_TENANT
+from workbench.run import make_executor, services
+from workbench.state.home import Home
+from workbench.workspace import (
+    Workspace,
+    ephemeral_workspace,
+    open_workspace,
+    reopened,
+    suspects,
+)
+
+if TYPE_CHECKING:
+    from workbench.evaluate.compare import CompareResult
+    from workbench.evaluate.evaluate import EvaluateResult
+    from workbench.models.canary import ModelCheck, ModelList
+    from workbench.protocols import Executor, Tracker
+    from workbench.run.services import Services, ServicesStatus
+
+Notify = Callable[[str], None]
+Progress = Callable[[str, int, int], None]
+
+
+def _silent(_message: str) -> None:
+    """Notify nobody."""
+
+
+def _no_progress(_stage: str, _done: int, _total: int) -> None:
+    """Show nothing."""
+
+
+class Workbench:
+    """A session. Use it as a context manager: leaving it closes the store cleanly.
+
+    Attributes:
+        config: What the session was opened with.
+        progress: Called with (stage, done, total) while long work goes on; total 0 = unknown.
+    """
+
+    def __init__(self, config: Config, *, notify: Notify, progress: Progress) -> None:
+        """Use ``Workbench.open``."""
+        self.config = config
+        self.notify = notify
+        self.progress = progress
+        self._home = Home(config.home)
+        self._endpoints = services.read(config.home)
+        self._workspaces: list[Workspace] = []
+
+    @classmethod
+    def open(
+        cls,
+        config: Config | Path | str | None = None,
+        *,
+        home: Path | str | None = None,
+        notify: Notify = _silent,
+        progress: Progress = _no_progress,
+    ) -> Self:
+        """Open a session over a configuration (an object, a YAML file, or the defaults).
+
+        Args:
+            config: Where settings come from; ``WORKBENCH_…`` variables win over a file.
+            home: The directory that holds everything; wins over the configuration.
+            notify: Gets a sentence whenever the session does something a person should know.
+            progress: Gets (stage, done, total) while long work goes on.
+
+        Raises:
+            ConfigError: The configuration is not usable.
+            HomeLocked: Another process owns this embedded home.
+        """
+        if isinstance(config, Config):
+            chosen = config if home is None else config.model_copy(update={"home": Path(home)})
+        else:
+            chosen = Config.load(config, home=home)
+        return cls(chosen, notify=notify, progress=progress)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close what was opened: executor, stores, databases, lock."""
+        if "executor" in self.__dict__:
+            self.executor.close()
+            del self.__dict__["executor"]
+        while self._workspaces:
+            self._workspaces.pop().close()
+        self.__dict__.pop("workspace", None)
+        self._home.unlock()
+
+    @cached_property
+    def executor(self) -> Executor:
+        """Where stages run, started on first use."""
+        settings = self.config.executor
+        found = self._endpoints
+        token = found.token_path if found else None
+        address = settings.address or (found.ray_address if found else None)
+        return make_executor(
+            settings.kind,
+            settings.actors,
+            settings.threads,
+            settings.attempts,
+            address=address,
+            token_path=token,
+        )
+
+    @cached_property
+    def workspace(self) -> Workspace:
+        """Registry, vault and store of this home, opened and recovered on first use."""
+        if self.config.store.kind == "memory":
+            return self.temporary_workspace()
+        work = open_workspace(self._home, self._own(), self.notify)
+        self._workspaces.append(work)
+        self._rebuild(work)
+        return work
+
+    @cached_property
+    def tracker(self) -> Tracker:
+        """Where runs are recorded."""
+        from workbench.track import make_tracker
+
+        if not self.config.tracking:
+            return make_tracker(None, self._home.artifacts)
+        found = self._endpoints
+        served = found.mlflow_url if found else None
+        uri = self.config.tracking_uri or served or self._home.mlflow_uri
+        return make_tracker(uri, self._home.artifacts)
+
+    def corpus(self, name: str, *, tenant: str = DEFAULT_TENANT) -> Corpus:
+        """The corpus called ``name``; its first ingest makes it."""
+        if not name.strip():
+            raise ConfigError("a corpus needs a name; found an empty one")
+        return Corpus(self, self.workspace, name, tenant)
+
+    def evaluate(
+        self,
+        eval_set: str,
+        *,
+        models: Sequence[str] | None = None,
+        rerankers: Sequence[str | None] = (None,),
+        chunking: str | None = None,
+        store: str | None = None,
+        exclude_self: bool = False,
+    ) -> EvaluateResult:
+        """Measure models on an evaluation set; see ``workbench.systems``.
+
+        Args:
+            eval_set: Name or folder of a set in BEIR layout, or ``python-docs``.
+            models: Embedding models or ``bm25``; by default the configured one.
+            rerankers: Each model is measured with each; None = without.
+            chunking: Preset; by default the configured one.
+            store: ``memory`` (exact) or the configured store.
+            exclude_self: Drop the document whose id is the query's.
+        """
+        from workbench.systems import evaluate
+
+        return evaluate(
+            self,
+            eval_set,
+            models=tuple(models or (self.config.model,)),
+            rerankers=tuple(rerankers),
+            chunking=chunking or self.config.chunking,
+            store=store or self.config.store.kind,
+            exclude_self=exclude_self,
+        )
+
+    def compare(
+        self,
+        eval_set: str,
+        *,
+        baseline: str,
+        candidates: Sequence[str],
+        rerankers: Sequence[str | None] = (None,),
+        chunking: str | None = None,
+        store: str | None = None,
+        exclude_self: bool = False,
+    ) -> tuple[EvaluateResult, CompareResult]:
+        """Evaluate ``baseline`` and ``candidates`` on one set and test their differences."""
+        from workbench.systems import compare_models
+
+        result = self.evaluate(
+            eval_set,
+            models=(baseline, *candidates),
+            rerankers=rerankers,
+            chunking=chunking,
+            store=store,
+            exclude_self=exclude_self,
+        )
+        return result, compare_models(self, result, baseline)
+
+    @property
+    def models(self) -> ModelList:
+        """The models of the catalogue: usable here or why not."""
+        from workbench.models.canary import list_models
+
+        return list_models()
+
+    def check_model(self, name: str) -> ModelCheck:
+        """Verify a model's digest and embed canaries with it."""
+        from workbench.models.canary import check_model
+
+        return check_model(name)
+
+    def up(self, on_stage: Callable[[str, str], None] = lambda _name, _state: None) -> Services:
+        """Start the services of this home that are not running; sessions then join them.
+
+        A store that its server did not close cleanly is probed first, and its indexes rebuilt.
+
+        Raises:
+            ServiceError: A port is taken, a server did not get ready, or this very session has
+                the home's embedded store open.
+        """
+        if self._workspaces and self._endpoints is None:
+            raise ServiceError(
+                "this session has the embedded store of its home open; close it and open a new one "
+                "before `up`, or run `workbench up` instead"
+            )
+        started = services.up(self.config, on_stage=on_stage, prepare_store=self._probe)
+        self._endpoints = services.read(self.config.home)
+        if "chroma" in started.started:
+            self.recover()
+        return started
+
+    def down(self, on_stage: Callable[[str, str], None] = lambda _name, _state: None) -> None:
+        """Stop exactly the services that ``up`` started."""
+        services.down(self.config, on_stage=on_stage)
+        self._endpoints = None
+
+    def status(self) -> ServicesStatus:
+        """Which services of this home run, and where."""
+        return services.status(self.config)
+
+    def temporary_workspace(self) -> Workspace:
+        """An exact in-memory store with a registry of its own over this home's vault."""
+        if "workspace" not in self.__dict__:
+            self._own()
+        self._workspaces.append(ephemeral_workspace(self._home))
+        return self._workspaces[-1]
+
+    def discard(self, workspace: Workspace) -> None:
+        """Close a temporary workspace before the session ends."""
+        self._workspaces.remove(workspace)
+        workspace.close()
+
+    def _own(self) -> str | None:
+        """URL of the store server; without one, take the home for this process."""
+        if self.config.store.url:
+            return self.config.store.url
+        self._endpoints = services.read(self.config.home)
+        if self._endpoints is None or self._endpoints.chroma_url is None:
+            self._home.lock()
+            self._endpoints = services.read(self.config.home)  # a server may have come first
+        if self._endpoints and self._endpoints.chroma_url:
+            self._home.unlock()
+            return self._endpoints.chroma_url
+        return None
+
+    def _probe(self) -> None:
+        """Look at the store before a server owns it; a damaged one is replaced and rebuilt."""
+        self._home.lock()
+        try:
+            reopened(self._home.chroma, self.notify)[0].close()
+        finally:
+            self._home.unlock()
+
+    def recover(self) -> int:
+        """Rebuild every index whose collection is not what the registry says; returns how many."""
+        self.workspace.suspects = suspects(self.workspace)
+        return self._rebuild(self.workspace)
+
+    def _rebuild(self, work: Workspace) -> int:
+        """Make suspects anew, and finish what an earlier session began to make anew.
+
+        All suspects are declared empty before the first one is rebuilt: a session that dies half
+        way leaves nothing that looks whole.
+        """
+        names = {work.registry.documents.corpus(n): n for n in work.registry.documents.names()}
+        corpora = {i: Corpus(self, work, name) for i, name in names.items()}
+        for index in work.suspects:
+            corpora[index.corpus_id].reset(index)
+        work.suspects = []
+        begun = [
+            index
+            for index in work.registry.indexes.all()
+            if index.generation > 1 and index.cursor < work.registry.documents.head(index.corpus_id)
+        ]
+        for index in begun:
+            done = corpora[index.corpus_id].resume(index)
+            self.notify(
+                f"index {done.index} of {done.corpus!r} was rebuilt from the vault: "
+                f"{done.chunks} chunks, {done.encoder_calls} encoder calls"
+            )
+        return len(begun)

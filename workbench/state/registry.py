@@ -1,0 +1,32 @@
+"""The registry: one database that says what should exist and what does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from workbench.state.db import Database
+from workbench.state.documents import Documents
+from workbench.state.indexes import Indexes
+from workbench.state.leases import Leases
+from workbench.state.ledger import Ledger
+from workbench.state.routes import Routes
+from workbench.state.schema import MIGRATIONS
+
+
+class Registry:
+    """Documents, indexes, routes, leases and ledger over one database."""
+
+    def __init__(self, path: Path | None, clock: Callable[[], float] = time.time) -> None:
+        """Open the registry at ``path``; None keeps it in memory."""
+        self._db = Database(path, MIGRATIONS)
+        self.documents = Documents(self._db)
+        self.leases = Leases(self._db, clock)
+        self.indexes = Indexes(self._db, self.leases)
+        self.routes = Routes(self._db)
+        self.ledger = Ledger(self._db, clock)
+
+    def close(self) -> None:
+        """Close the database."""
+        self._db.close()
