@@ -13,6 +13,7 @@ from workbench.corpus import Corpus
 from workbench.errors import ConfigError, ServiceError
 from workbench.records import DEFAULT_TENANT
 from workbench.run import make_executor, services
+from workbench.run.telling import TellingExecutor
 from workbench.state.home import Home
 from workbench.workspace import (
     Workspace,
@@ -113,14 +114,11 @@ class Workbench:
         found = self._endpoints
         token = found.token_path if found else None
         address = settings.address or (found.ray_address if found else None)
-        return make_executor(
-            settings.kind,
-            settings.actors,
-            settings.threads,
-            settings.attempts,
-            address=address,
-            token_path=token,
-        )
+        made = make_executor(
+            settings.kind, settings.actors, settings.threads, settings.attempts,
+            address=address, token_path=token,
+        )  # fmt: skip
+        return TellingExecutor(made, self.progress)
 
     @cached_property
     def workspace(self) -> Workspace:
@@ -212,6 +210,20 @@ class Workbench:
         from workbench.models.canary import list_models
 
         return list_models()
+
+    @property
+    def eval_sets(self) -> tuple[str, ...]:
+        """Names of the evaluation sets found here; those that ship come first."""
+        from workbench.data.load import eval_set_names
+
+        return eval_set_names()
+
+    @property
+    def chunkings(self) -> tuple[str, ...]:
+        """Names of the chunking presets, in the order of their file."""
+        from workbench.data.presets import preset_names
+
+        return preset_names()
 
     def check_model(self, name: str) -> ModelCheck:
         """Verify a model's digest and embed canaries with it."""

@@ -18,6 +18,7 @@ __all__ = [
     "Source",
     "beir_file",
     "data_dirs",
+    "eval_set_names",
     "find_set",
     "known_sets",
     "open_source",
@@ -57,6 +58,12 @@ def known_sets(dirs: Sequence[Path]) -> dict[str, Path]:
                 if beir_file(candidate, "corpus.jsonl"):
                     found.setdefault(candidate.relative_to(root).as_posix(), candidate)
     return found
+
+
+def eval_set_names() -> tuple[str, ...]:
+    """Names of the sets that can be evaluated here: those of ``eval_sets/`` and ours first."""
+    shipped = known_sets(())
+    return tuple(dict.fromkeys([*shipped, PYTHON_DOCS, *known_sets(data_dirs())]))
 
 
 def _subfolders(folder: Path) -> list[Path]:

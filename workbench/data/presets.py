@@ -40,6 +40,15 @@ class _Presets(BaseModel):
     presets: dict[str, _Preset]
 
 
+def preset_names() -> tuple[str, ...]:
+    """Names of all presets, in the order of their file."""
+    return tuple(_known())
+
+
+def _known() -> dict[str, _Preset]:
+    return validate(_Presets, read_yaml(shipped(_FILE)), _FILE).presets
+
+
 def preset(name: str) -> ChunkingSpec:
     """The chunking spec called ``name``, not yet bound to a tokenizer.
 
@@ -47,7 +56,7 @@ def preset(name: str) -> ChunkingSpec:
         UnknownName: There is no such preset; names the nearest.
         ConfigError: The file of presets is wrong.
     """
-    known = validate(_Presets, read_yaml(shipped(_FILE)), _FILE).presets
+    known = _known()
     if name not in known:
         raise UnknownName.among("chunking preset", name, known, f"Presets are in configs/{_FILE}.")
     return ChunkingSpec(name=name, **known[name].model_dump())
