@@ -11,7 +11,7 @@ from workbench.run.telling import TellingExecutor
 class Doubled:
     name: str = "double"
 
-    def build(self, threads):
+    def build(self, threads):  # noqa: ARG002 (the protocol names it)
         return lambda batch: [2 * one for one in batch]
 
 
