@@ -24,6 +24,11 @@ Out_co = TypeVar("Out_co", covariant=True)
 class TokenCounter(Protocol):
     """Counts tokens as one encoder's own tokenizer does."""
 
+    @property
+    def additive(self) -> bool:
+        """Whether a text has just the tokens of its parts when it is cut at white space."""
+        ...
+
     def offsets(self, text: str) -> list[tuple[int, int]]:
         """Character range of every token of ``text``, in order, special tokens left out."""
         ...

@@ -2,22 +2,31 @@
 
 Three promises: ``document.text[start:end]`` is the chunk, every character that is not white space
 is in a chunk, and no chunk exceeds its budget as the encoder's own tokenizer counts. The text is
-tokenised once to plan and once, chunk by chunk, to verify: time is linear in the text.
+tokenised once to plan and, where the tokenizer can not promise that a part of a text has the tokens
+it had in the whole, once more to verify: time is linear in the text.
 """
 
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
+from zlib import crc32
 
-from workbench.data.sentences import TokenRuler, atoms, sentences
+from workbench.data.atoms import GLUED, PARAGRAPH, Atom, atoms, firm_cuts
+from workbench.data.blocks import blocks
+from workbench.data.ruler import TokenRuler
+from workbench.data.sentences import between_clusters
 from workbench.errors import ConfigError
 from workbench.protocols import TokenCounter
 from workbench.records import Chunk, Document, Span
 from workbench.spec import ChunkingSpec, framed_digest
 
+FULL = 0.6
+"""Share of its budget from which a chunk may end at any good place."""
 _WORD_END = re.compile(r"(?<=\S)(?!\S)")
 
 
@@ -42,26 +51,24 @@ def chunk_document(
     if not document.text and not header:
         return []
     if spec.strategy == "whole":
-        return _named(document, corpus, header, [Span(0, len(document.text))])
+        return _named(document, corpus, [(Span(0, len(document.text)), header)])
     if spec.strategy != "sentence":
         raise ConfigError(
             f"unknown chunking strategy {spec.strategy!r}; expected 'whole' or 'sentence'"
         )
     if counter is None:
         raise ConfigError(f"chunking {spec.name!r} counts tokens: it needs the model's tokenizer")
-    share = spec.max_tokens // 2 if document.text else spec.max_tokens
-    header = _fitting_header(document.title, spec, counter, share)
     if not document.text:
-        return _named(document, corpus, header, [Span(0, 0)] if header else [])
-    spans = _Packer.plan(document.text, header, spec, counter).spans()
-    return _named(document, corpus, header, spans)
+        header = _fitting_header(document.title, (), spec, counter, spec.max_tokens)
+        return _named(document, corpus, [(Span(0, 0), header)] if header else [])
+    return _named(document, corpus, _Packer.plan(document, spec, counter).chunks())
 
 
-def _named(document: Document, corpus: str, header: str, spans: Sequence[Span]) -> list[Chunk]:
+def _named(document: Document, corpus: str, spans: Iterable[tuple[Span, str]]) -> list[Chunk]:
     """Give spans their ids: by content and its occurrence in the document, not by position."""
     seen: Counter[str] = Counter()
     chunks = []
-    for ordinal, span in enumerate(spans):
+    for ordinal, (span, header) in enumerate(spans):
         encoded = header + document.text[span.start : span.end]
         parts = [corpus, document.tenant, document.document_id, encoded, str(seen[encoded])]
         seen[encoded] += 1
@@ -79,17 +86,23 @@ def _named(document: Document, corpus: str, header: str, spans: Sequence[Span]) 
     return chunks
 
 
-def _fitting_header(title: str, spec: ChunkingSpec, counter: TokenCounter, limit: int) -> str:
-    """Header of the longest start of ``title`` that has at most ``limit`` tokens.
+def _fitting_header(
+    title: str, path: tuple[str, ...], spec: ChunkingSpec, counter: TokenCounter, limit: int
+) -> str:
+    """The longest header that has at most ``limit`` tokens.
 
-    The title is cut behind a word; when its first word is too long, behind a character.
+    The outermost headings go first; then the title is cut behind a word, and when its first word
+    is too long, behind a character.
     """
+    path = path[1:] if path[:1] == (title,) else path
+    for index in range(len(path) + 1):
+        header = spec.header_for(title, path[index:])
+        if not header or counter.count(header) <= limit:
+            return header
 
     def fits(end: int) -> bool:
         return counter.count(spec.header_for(title[:end])) <= limit
 
-    if not title or fits(len(title)):
-        return spec.header_for(title)
     words = [match.end() for match in _WORD_END.finditer(title)]
     end = _largest(words, fits) or _largest(range(1, words[0] + 1 if words else 1), fits)
     return spec.header_for(title[:end])
@@ -108,58 +121,89 @@ def _largest(values: Sequence[int], fits: Callable[[int], bool]) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class _Packer:
-    """Fills chunks with atoms (sentences, or parts of long ones) up to the budget."""
+class _Header:
+    """What stands before the text of a chunk below some headings, and what that leaves of it."""
 
     text: str
-    header: str
+    room: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Packer:
+    """Fills chunks with atoms up to the budget.
+
+    Where a chunk ends depends on what stands near, not on where the text begins: at the next firm
+    place, else at the best place in the window. So an edit moves few chunks.
+    """
+
+    text: str
+    headers: Callable[[tuple[str, ...]], _Header]
     spec: ChunkingSpec
     counter: TokenCounter
-    room: int
     ruler: TokenRuler
-    atoms: Sequence[Span]
+    atoms: Sequence[Atom]
+    reach: Sequence[int]
+    firm: Sequence[int]
 
     @classmethod
-    def plan(cls, text: str, header: str, spec: ChunkingSpec, counter: TokenCounter) -> _Packer:
+    def plan(cls, document: Document, spec: ChunkingSpec, counter: TokenCounter) -> _Packer:
         """Tokenise once and cut what is too long for one chunk."""
-        room = max(1, spec.max_tokens - counter.count(header))
-        parts = sentences(text)
-        ruler = TokenRuler.of(text, parts, counter.offsets)
-        return cls(text, header, spec, counter, room, ruler, atoms(text, parts, ruler, room))
+        text = document.text
+        parts = blocks(text)
+        headers = _headers(document.title, spec, counter)
+        ruler = TokenRuler.of(text, [part.span for part in parts], counter.offsets)
+        found = atoms(text, parts, ruler, lambda path: headers(path).room)
+        reach = [ruler.before(atom.end) for atom in found]
+        firm = firm_cuts(found, [0, *reach], headers(()).room)
+        return cls(text, headers, spec, counter, ruler, found, reach, firm)
 
-    def spans(self) -> list[Span]:
-        """The chunks."""
-        return list(self._spans())
-
-    def _spans(self) -> Iterator[Span]:
+    def chunks(self) -> Iterator[tuple[Span, str]]:
+        """The chunks with their headers."""
         first = 0
         start = fresh = self.atoms[0].start if self.atoms else 0
         while first < len(self.atoms):
-            last = self._fill(first, start)
-            span, last = self._shrunk(start, fresh, first, last)
-            yield span
-            first = last + 1 if span.end >= self.atoms[last].end else last
+            header = self.headers(self.atoms[first].path)
+            last = self._end(first, start, header.room)
+            span, last = self._shrunk(start, fresh, first, last, header)
+            yield span, header.text
+            whole = span.end >= self.atoms[last].end
+            first = last + 1 if whole else last
             if first < len(self.atoms):
                 fresh = self._next_visible(span.end)
-                start = self._overlap(span, last, fresh, first)
+                start = self._overlap(span, last, fresh, first, torn=not whole)
 
-    def _fill(self, first: int, start: int) -> int:
-        """Index of the last atom that fits into a chunk from ``start``; at least ``first``."""
-        last = first
-        while (
-            last + 1 < len(self.atoms)
-            and self.ruler.count(start, self.atoms[last + 1].end) <= self.room
-        ):
-            last += 1
-        return last
+    def _end(self, first: int, start: int, room: int) -> int:
+        """Index of the last atom of a chunk from ``start``."""
+        limit = self.ruler.after(start) + room
+        fits = max(first, bisect_right(self.reach, limit, first) - 1)
+        index = bisect_left(self.firm, first)
+        if index < len(self.firm) and self.firm[index] <= fits:
+            return self.firm[index]
+        if fits == len(self.atoms) - 1:
+            return fits
+        enough = bisect_left(self.reach, limit - int(room * (1 - FULL)), first, fits)
+        window = range(enough, fits + 1)
+        if self.atoms[max(window, key=self._strength)].strength == GLUED:
+            window = range(first, fits + 1)
+        return max(window, key=self._preference)
 
-    def _shrunk(self, start: int, fresh: int, first: int, last: int) -> tuple[Span, int]:
+    def _strength(self, index: int) -> int:
+        return self.atoms[index].strength
+
+    def _preference(self, index: int) -> tuple[int, int]:
+        """Strong places first; among equals one that only the atom itself decides."""
+        atom = self.atoms[index]
+        return atom.strength, crc32(self.text[atom.start : atom.end].encode("utf-8", "replace"))
+
+    def _shrunk(
+        self, start: int, fresh: int, first: int, last: int, header: _Header
+    ) -> tuple[Span, int]:
         """The chunk as long as the tokenizer really allows, and the index of its last atom.
 
         Overlap goes first, then atoms from the end, then the one atom is halved.
         """
         end = self.atoms[last].end
-        while self._over(start, end):
+        while self._over(start, end, header):
             if start < fresh:
                 start = fresh
             elif last > first:
@@ -169,8 +213,17 @@ class _Packer:
                 end = self._halved(start, end)
         return Span(start, end), last
 
-    def _over(self, start: int, end: int) -> bool:
-        return self.counter.count(self.header + self.text[start:end]) > self.spec.max_tokens
+    def _over(self, start: int, end: int, header: _Header) -> bool:
+        """Whether the tokenizer counts too many; only asked where the plan does not prove it."""
+        text = self.text
+        if (
+            self.counter.additive
+            and (not header.text or header.text[-1].isspace())
+            and (start == 0 or text[start - 1].isspace())
+            and (end == len(text) or text[end].isspace())
+        ):
+            return self.ruler.count(start, end) > header.room
+        return self.counter.count(header.text + text[start:end]) > self.spec.max_tokens
 
     def _halved(self, start: int, end: int) -> int:
         if end - start == 1:
@@ -182,7 +235,8 @@ class _Packer:
         for cut in range(middle, start + (middle - start) // 2, -1):
             if self.text[cut].isspace():
                 return self._without_trailing_space(start, cut)
-        return self._without_trailing_space(start, middle)
+        (cut,) = between_clusters(self.text, Span(start, end), iter((middle,)))
+        return self._without_trailing_space(start, cut)
 
     def _without_trailing_space(self, start: int, end: int) -> int:
         while end - 1 > start and self.text[end - 1].isspace():
@@ -194,9 +248,15 @@ class _Packer:
             position += 1
         return position
 
-    def _overlap(self, before: Span, last: int, fresh: int, first: int) -> int:
-        """Where the next chunk starts: whole atoms of the one before, else words, else nothing."""
-        spare = self.room - self.ruler.count(fresh, self.atoms[first].end)
+    def _overlap(self, before: Span, last: int, fresh: int, first: int, *, torn: bool) -> int:
+        """Where the next chunk starts: whole atoms of the one before, else words, else nothing.
+
+        Nothing is repeated across the end of a paragraph: what stands there was not torn apart.
+        """
+        if not torn and self.atoms[last].strength >= PARAGRAPH:
+            return fresh
+        room = self.headers(self.atoms[first].path).room
+        spare = room - self.ruler.count(fresh, self.atoms[first].end)
         tokens = min(self.spec.overlap_tokens, spare)
         if tokens <= 0:
             return fresh
@@ -205,6 +265,8 @@ class _Packer:
             candidate = self.atoms[index].start
             if candidate <= before.start or self.ruler.count(candidate, before.end) > tokens:
                 break
+            if index < last and self.atoms[index].strength >= PARAGRAPH:
+                return start
             start = candidate
         return start if start < fresh else self._word_overlap(before, tokens, fresh)
 
@@ -214,3 +276,16 @@ class _Packer:
             position += 1
         position = self._next_visible(position)
         return position if position < before.end else fresh
+
+
+def _headers(
+    title: str, spec: ChunkingSpec, counter: TokenCounter
+) -> Callable[[tuple[str, ...]], _Header]:
+    """The header below a path of headings, each path measured once."""
+
+    @cache
+    def header(path: tuple[str, ...]) -> _Header:
+        text = _fitting_header(title, path, spec, counter, spec.max_tokens // 2)
+        return _Header(text, max(1, spec.max_tokens - counter.count(text)))
+
+    return header if "{headings}" in spec.header else lambda _: header(())

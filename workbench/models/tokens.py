@@ -37,12 +37,18 @@ def adds_special_tokens(spec: EmbeddingSpec) -> bool:
     return spec.provider != "static"
 
 
+_ADDITIVE = ("BertNormalizer", "BertPreTokenizer", "WordPiece")
+"""Parts that look at one word at a time."""
+
+
 class _Counter:
     """Satisfies ``workbench.protocols.TokenCounter``."""
 
     def __init__(self, tokenizer: Tokenizer, *, special: bool) -> None:
         self._tokenizer = tokenizer
         self._special = special
+        kinds = (tokenizer.normalizer, tokenizer.pre_tokenizer, tokenizer.model)
+        self.additive = tuple(type(part).__name__ for part in kinds) == _ADDITIVE
 
     def offsets(self, text: str) -> list[tuple[int, int]]:
         """Character range of every token of ``text``, in order, special tokens left out."""
