@@ -29,16 +29,16 @@ STYLE = f"""<style>
 .workbench-panel .wb h4 {{ margin: 14px 0 4px; font-size: 14px; font-weight: 600; }}
 .workbench-panel .wb p {{ margin: 2px 0 6px; }}
 .workbench-panel .wb .scroll {{ overflow-x: auto; }}
-.workbench-panel .wb table {{ border-collapse: collapse; font-size: 13px; margin: 2px 0 4px;
+.workbench-panel .wb table {{ border-collapse: collapse; font-size: 12px; margin: 2px 0 4px;
   font-variant-numeric: tabular-nums; }}
-.workbench-panel .wb th, .workbench-panel .wb td {{ text-align: left; padding: 4px 12px 4px 0;
+.workbench-panel .wb th, .workbench-panel .wb td {{ text-align: left; padding: 4px 10px 4px 0;
   vertical-align: top; white-space: nowrap; background: none; }}
-.workbench-panel .wb th {{ font-weight: 600;
+.workbench-panel .wb th {{ font-weight: 600; white-space: normal; vertical-align: bottom;
   border-bottom: 1px solid var(--jp-border-color1, #bdbdbd); }}
 .workbench-panel .wb td {{ border-bottom: 1px solid var(--jp-border-color2, #e0e0e0); }}
 .workbench-panel .wb .number {{ text-align: right; }}
 .workbench-panel .wb .soft {{ color: var(--jp-ui-font-color2, #616161); }}
-.workbench-panel .wb td .soft {{ font-size: 11px; }}
+.workbench-panel .wb td .soft {{ font-size: 10.5px; }}
 .workbench-panel .wb pre {{ margin: 2px 0 6px; padding: 6px 10px; white-space: pre-wrap;
   overflow-wrap: anywhere; user-select: all; font-size: 12px;
   background: var(--jp-layout-color2, #eeeeee); color: inherit; }}
