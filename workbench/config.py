@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import codecs
 import os
+import re
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from workbench.errors import ConfigError, UnknownName
 
@@ -43,6 +45,53 @@ class ExecutorConfig(_Section):
     threads: int = Field(1, ge=1)
     attempts: int = Field(3, ge=1)
     address: str | None = None
+
+
+_ENCODINGS = re.compile(
+    r"utf-8(-sig)?|utf-(16|32)(-[lb]e)?|ascii|iso8859-\d+|cp\d+|koi8-[rtu]|mac-\w+|gbk|gb2312"
+    r"|gb18030|big5(hkscs)?|euc_(jp|kr)|iso2022_(jp|kr)|shift_jis|tis-620"
+)
+
+
+def is_text_encoding(name: str) -> bool:
+    """Whether ``name`` is an encoding of texts (and not, say, of archives or of identifiers)."""
+    try:
+        return _ENCODINGS.fullmatch(codecs.lookup(name).name) is not None
+    except (LookupError, ValueError):
+        return False
+
+
+class SourceConfig(_Section):
+    """How sources are read.
+
+    ``id``, ``title`` and ``text`` name columns of tables; without a name the usual ones are
+    looked for. ``id: "#content"`` makes ids of the content: a changed text is a new document.
+    ``metadata`` names the columns that are kept beside the text, or is ``all``. ``encoding`` is
+    that of files which do not say theirs. ``boilerplate: remove`` leaves headers, footers, side
+    notes, forms and menus of pages out.
+    """
+
+    id: str | None = None
+    title: str | None = None
+    text: str | None = None
+    metadata: Literal["all"] | tuple[str, ...] = "all"
+    encoding: str = "utf-8"
+    boilerplate: Literal["keep", "remove"] = "keep"
+
+    @field_validator("metadata", mode="before")
+    @classmethod
+    def _names(cls, value: Any) -> Any:
+        """``a,b`` is two names, as variables write it."""
+        if not isinstance(value, str) or value == "all":
+            return value
+        return tuple(name.strip() for name in value.split(",") if name.strip())
+
+    @field_validator("encoding")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if not is_text_encoding(value):
+            raise ValueError("expected the name of a text encoding such as utf-8 or cp1252")
+        return codecs.lookup(value).name
 
 
 class IndexConfig(_Section):
@@ -92,6 +141,7 @@ class Config(_Section):
     tracking_uri: str | None = None
     store: StoreConfig = StoreConfig()
     executor: ExecutorConfig = ExecutorConfig()
+    source: SourceConfig = SourceConfig()
     index: IndexConfig = IndexConfig()
     search: SearchConfig = SearchConfig()
     evaluate: EvaluateConfig = EvaluateConfig()

@@ -98,7 +98,8 @@ class Corpus:
         """Bring the corpus and its index up to date with ``source``, read to its end.
 
         Args:
-            source: A folder, a file, a BEIR folder, the name of a set, or ``python-docs``.
+            source: A folder, a file, a BEIR folder, a saved data set, the name of a set,
+                ``hf:owner/name`` or ``python-docs``; see ``workbench.data.load.open_source``.
             model: Embedding model; by default the corpus's own, else the configured one.
             chunking: Chunking preset; by default as with ``model``.
             dry_run: Read the source and count, change nothing.
@@ -108,7 +109,7 @@ class Corpus:
             SpaceMismatch: The corpus is indexed with another model or chunking.
         """
         started = time.perf_counter()
-        opened = open_source(source, data_dirs=data_dirs())
+        opened = open_source(source, data_dirs=data_dirs(), options=self._bench.config.source)
         registry = self._workspace.registry
         embedding, chunks = self._wanted(model, chunking)
         if dry_run:

@@ -12,7 +12,7 @@ from typing import Any
 
 from workbench.records import Role
 
-CLEANING_VERSION = 1
+CLEANING_VERSION = 2
 """Version of the cleaning rules in ``workbench.data.clean``; part of every chunking spec."""
 
 

@@ -144,10 +144,10 @@ def test_csv_rows_are_documents_and_bad_ones_are_refused(tmp_path: Path) -> None
     )
     (document,) = documents(opened(path)).values()
     assert (document.document_id, document.text) == ("1", "two\nlines")
-    assert document.metadata == {"year": "1999"}
+    assert document.metadata == {"year": 1999}
     assert refused(opened(path)) == [
         ("line 4", "found 2 columns, expected 4"),
-        ("line 5", "not valid UTF-8"),
+        ("line 5", "not valid UTF-8. Save it as UTF-8, or set source.encoding to its encoding."),
         ("line 6", "unusable id '': expected a non-empty string or an integer"),
         ("5", "empty document"),
     ]
@@ -221,12 +221,12 @@ def test_sets_are_found_by_name_also_nested_and_packed(tmp_path: Path) -> None:
     by_path = open_source(str(tmp_path / "group" / "en"), data_dirs=[tmp_path])
     assert by_path.name == "group/en"
     with pytest.raises(
-        UnknownName, match=r"Did you mean 'group/en'\?.*Known: group/en, python-docs"
+        UnknownName, match=r"Did you mean 'group/en'\?.*Known: group/en, .*python-docs"
     ):
         open_source("group/em", data_dirs=[tmp_path])
 
 
-@pytest.mark.parametrize("name", ["", "no-such-thing", "hf:owner/name"])
+@pytest.mark.parametrize("name", ["", "no-such-thing"])
 def test_an_unknown_source_lists_what_exists(name: str) -> None:
     with pytest.raises(UnknownName, match="python-docs"):
         open_source(name, data_dirs=[])

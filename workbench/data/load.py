@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from workbench.data import readers
+from workbench.config import SourceConfig
+from workbench.data import hub, readers, tables
+from workbench.data.files import files_below, printable
 from workbench.data.source import Item, Source
 from workbench.errors import SourceError, UnknownName
 from workbench.records import Quarantined
@@ -27,10 +29,10 @@ __all__ = [
 PYTHON_DOCS = "python-docs"
 _CHECKOUT = Path(__file__).parent.parent.parent
 _TEXTS = frozenset({".txt", ".md", ".html", ".htm"})
-_TABLES: dict[str, Callable[[Path, str], Iterator[Item]]] = {
+_TABLES: dict[str, Callable[[Path, str, SourceConfig], Iterator[Item]]] = {
     ".jsonl": readers.read_jsonl,
-    ".csv": readers.read_csv,
-    ".parquet": readers.read_parquet,
+    ".csv": tables.read_csv,
+    ".parquet": tables.read_parquet,
 }
 _FORMATS = ".txt .md .html .jsonl .csv .parquet"
 
@@ -104,37 +106,57 @@ def _stable_name(path: Path, known: Mapping[str, Path]) -> str:
         if folder.resolve() == resolved:
             return name
     mark = hashlib.blake2b(os.fsencode(resolved), digest_size=4).hexdigest()
-    return f"{resolved.name or 'root'}@{mark}"
+    return f"{printable(resolved.name) or 'root'}@{mark}"
 
 
-def open_source(name: str, *, data_dirs: Sequence[Path]) -> Source:
+def open_source(
+    name: str, *, data_dirs: Sequence[Path], options: SourceConfig = readers.DEFAULTS
+) -> Source:
     """The source called ``name``; nothing is read before it is iterated.
 
     Args:
-        name: ``python-docs``, the name of an evaluation set, or the path of a file or folder.
+        name: ``python-docs``, the name of an evaluation set, ``hf:owner/name`` (then optionally
+            ``:config``, ``#split`` and ``@revision``), or the path of a file, of a folder or of
+            what ``save_to_disk`` made (then optionally ``#split``).
         data_dirs: Where evaluation sets are looked up after ``eval_sets/``.
+        options: How files are read. Columns are not mapped in evaluation sets: theirs are fixed.
 
     Raises:
         UnknownName: There is no such source; lists the sets found.
         SourceError: A file of that format, or a folder without such files, can not be read.
+        ConfigError: The name of a Hub data set is malformed.
     """
     if name == PYTHON_DOCS:
         from workbench.data.python_docs import documents
 
         return Source(PYTHON_DOCS, documents)
+    if name.startswith(hub.HUB):
+        return hub.hub_source(name, options)
+    before, mark, split = name.rpartition("#")
+    if mark and not Path(name).exists() and hub.is_saved(Path(before).expanduser()):
+        stable, path = find_set(before, data_dirs)
+        return hub.saved_source(stable, path, split, options)
     stable, path = find_set(name, data_dirs)
-    corpus = beir_file(path, "corpus.jsonl") if path.is_dir() else None
+    return _folder(stable, path, options) if path.is_dir() else _file(stable, path, options)
+
+
+def _folder(stable: str, path: Path, options: SourceConfig) -> Source:
+    corpus = beir_file(path, "corpus.jsonl")
     if corpus is not None:
         return Source(stable, partial(readers.read_jsonl, corpus))
-    if path.is_dir():
-        if any(_visible_files(path)) and not any(map(_is_readable, _visible_files(path))):
-            raise SourceError(f"{path} holds no file to read; expected {_FORMATS}")
-        return Source(stable, partial(_read_folder, path))
+    if hub.is_saved(path):
+        return hub.saved_source(stable, path, None, options)
+    if not any(files_below(path, _is_readable)) and any(files_below(path, lambda _: True)):
+        raise SourceError(f"{path} holds no file to read; expected {_FORMATS}")
+    return Source(stable, partial(_read_folder, path, options))
+
+
+def _file(stable: str, path: Path, options: SourceConfig) -> Source:
     if not _is_readable(path):
         raise SourceError(
             f"cannot read {path}: the format {path.suffix or '(none)'!r} is not one of {_FORMATS}"
         )
-    return Source(stable, partial(_read_file, path, path.name, ""))
+    return Source(stable, partial(_read_file, path, path.name, "", options))
 
 
 def _kind(path: Path) -> str:
@@ -146,32 +168,26 @@ def _is_readable(path: Path) -> bool:
     return _kind(path) in _TEXTS or _kind(path) in _TABLES
 
 
-def _visible_files(folder: Path) -> Iterator[Path]:
-    """Files below ``folder`` in the order of their relative paths; hidden ones are left out."""
-    paths = sorted(folder.rglob("*"), key=lambda path: path.relative_to(folder).as_posix())
-    for path in paths:
-        parts = path.relative_to(folder).parts
-        if path.is_file() and not any(part.startswith(".") for part in parts):
-            yield path
-
-
-def _read_folder(folder: Path) -> Iterator[Item]:
+def _read_folder(folder: Path, options: SourceConfig) -> Iterator[Item]:
+    """Every file; a table that can not be read to its end is refused, and nothing is deleted."""
     if not folder.is_dir():
         raise SourceError(f"{folder} is gone. Restore the folder, or delete its documents.")
-    for path in _visible_files(folder):
-        if _is_readable(path):
-            name = path.relative_to(folder).as_posix()
-            yield from _read_file(path, name, f"{name} ")
+    for path in files_below(folder, _is_readable):
+        if isinstance(path, Quarantined):
+            yield path
+            continue
+        name = path.relative_to(folder).as_posix()
+        try:
+            yield from _read_file(path, name, f"{printable(name)} ", options)
+        except SourceError as error:
+            yield Quarantined(printable(name), str(error), nameless=True)
 
 
-def _read_file(path: Path, document_id: str, prefix: str) -> Iterator[Item]:
+def _read_file(path: Path, document_id: str, prefix: str, options: SourceConfig) -> Iterator[Item]:
     if _kind(path) in _TABLES:
-        yield from _TABLES[_kind(path)](path, prefix)
-        return
-    try:
-        document_id.encode("utf-8")
-    except UnicodeEncodeError:
+        yield from _TABLES[_kind(path)](path, prefix, options)
+    elif printable(document_id) != document_id:
         reason = "the file's name is not valid UTF-8. Rename it."
-        yield Quarantined(ascii(document_id), reason, nameless=True)
-        return
-    yield readers.read_text(path, document_id)
+        yield Quarantined(printable(document_id), reason, nameless=True)
+    else:
+        yield readers.read_text(path, document_id, options)
