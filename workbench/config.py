@@ -8,10 +8,10 @@ import re
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from workbench.errors import ConfigError, UnknownName
 
@@ -118,6 +118,35 @@ class EvaluateConfig(_Section):
     confidence: float = Field(0.95, gt=0.5, lt=1)
 
 
+MIN_CHUNK_TOKENS = 16
+"""Smallest budget of a chunk: below it a header and one character may not fit together."""
+
+
+class ChunkingPreset(_Section):
+    """How documents are cut: see ``workbench.spec.ChunkingSpec`` for what the fields mean."""
+
+    strategy: Literal["whole", "sentence"]
+    max_tokens: int = Field(0, ge=0)
+    overlap_tokens: int = Field(0, ge=0)
+    header: str = "{title} "
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> Self:
+        if self.strategy == "whole" and (self.max_tokens or self.overlap_tokens):
+            raise ValueError("'whole' takes neither max_tokens nor overlap_tokens; remove them")
+        if self.strategy == "sentence" and self.max_tokens < MIN_CHUNK_TOKENS:
+            raise ValueError(
+                f"a chunk needs a budget of {MIN_CHUNK_TOKENS} tokens or more; "
+                f"found {self.max_tokens}"
+            )
+        if self.overlap_tokens * 2 > self.max_tokens:
+            raise ValueError(
+                f"an overlap of {self.overlap_tokens} tokens is more than half of the "
+                f"{self.max_tokens} tokens of a chunk; 10 to 15 % is usual"
+            )
+        return self
+
+
 class ServicesConfig(_Section):
     """Ports of ``workbench up``, all on 127.0.0.1 and outside of Ray's worker range."""
 
@@ -131,6 +160,7 @@ class Config(_Section):
     """Everything a session needs to know.
 
     ``home`` is always absolute. ``model`` and ``chunking`` are what verbs use when not told.
+    ``presets`` are chunkings of your own, beside those of ``configs/chunking.yaml``.
     ``tracking_uri`` is an MLflow server; without it the home's own database is used.
     """
 
@@ -146,6 +176,7 @@ class Config(_Section):
     search: SearchConfig = SearchConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     services: ServicesConfig = ServicesConfig()
+    presets: dict[str, ChunkingPreset] = Field(default_factory=dict)
 
     @classmethod
     def load(
@@ -190,8 +221,10 @@ def validate(kind: type[Model], facts: Any, origin: str) -> Model:
         if first["type"] == "extra_forbidden":
             known = _keys_at(kind, first["loc"][:-1])
             raise UnknownName.among(f"key in {origin}:", where, known) from None
-        found = first.get("input")
-        raise ConfigError(f"{origin}: {where}: {first['msg']}; found {found!r}") from None
+        place = f"{origin}: {where}" if where else origin
+        message = first["msg"].removeprefix("Value error, ")
+        found = "" if first["type"] == "value_error" else f"; found {first.get('input')!r}"
+        raise ConfigError(f"{place}: {message}{found}") from None
 
 
 def _keys_at(kind: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:

@@ -8,24 +8,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from workbench.data.load import data_dirs, open_source
-from workbench.data.presets import check_budget, preset
 from workbench.errors import ConfigError
 from workbench.index.converge import Converger, ConvergeReport
 from workbench.index.encoding import VaultEncoder
 from workbench.index.ingest import IngestResult, check_space, new_run, result_of
 from workbench.index.plan import SourceReport, log_source
 from workbench.index.verify import VerifyResult, verify
-from workbench.models import resolve
-from workbench.models.tokens import tokenizer_digest
 from workbench.records import DEFAULT_TENANT, Hit, Scalar
 from workbench.results import Result
 from workbench.search.dense import DenseRetriever
 from workbench.search.reranked import PairScores, RerankedRetriever
 from workbench.search.searcher import SearchResult, hit_texts, search
 from workbench.spec import ChunkingSpec, EmbeddingSpec
+from workbench.specs import specs_of
 from workbench.state.index_records import Index
 
 if TYPE_CHECKING:
+    from workbench.data.dedup import DuplicateReport
     from workbench.data.load import Source
     from workbench.session import Workbench
     from workbench.workspace import Workspace
@@ -82,10 +81,7 @@ class Corpus:
 
     def specs(self, model: str, chunking: str) -> tuple[EmbeddingSpec, ChunkingSpec]:
         """The embedding and chunking specs of two names, checked against each other."""
-        embedding = resolve(model)
-        chosen = preset(chunking)
-        check_budget(chosen, embedding.max_tokens)
-        return embedding, chosen.bound_to(tokenizer_digest(embedding))
+        return specs_of(model, chunking, self._bench.config, self._bench.notify)
 
     def ingest(
         self,
@@ -224,6 +220,19 @@ class Corpus:
             if index == served or registry.indexes.counts(index)[0]:
                 self._converger().converge(index)
         return DeleteResult(self.name, len(ids), deleted)
+
+    def duplicates(self, threshold: float = 0.8) -> DuplicateReport:
+        """Clusters of documents that say almost the same; nothing is dropped.
+
+        Args:
+            threshold: Jaccard similarity of word 4-grams from which two documents count.
+        """
+        from workbench.data.dedup import near_duplicates
+
+        documents = self._workspace.registry.documents
+        live = documents.live(documents.corpus(self.name))
+        own = ((d.document_id, d.text) for d in live if d.tenant == self.tenant)
+        return near_duplicates(own, name=self.name, threshold=threshold)
 
     def served(self) -> Index | None:
         """The index that queries reach; None before the first ingest."""

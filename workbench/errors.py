@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+SHOWN_NAMES = 30
+"""Names that an error lists at most."""
+
 
 class WorkbenchError(Exception):
     """Base of every error this package raises on purpose.
@@ -38,7 +41,9 @@ class UnknownName(ConfigError):
         names = sorted(known)
         near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
         guess = f" Did you mean {near[0]!r}?" if near else ""
-        listing = f" Known: {', '.join(names)}." if names else " None exist yet."
+        more = f", … ({len(names)} in all)" if len(names) > SHOWN_NAMES else ""
+        shown = ", ".join(names[:SHOWN_NAMES])
+        listing = f" Known: {shown}{more}." if names else " None exist yet."
         return cls(f"unknown {kind} {name!r}.{guess}{listing}{' ' + cure if cure else ''}")
 
 

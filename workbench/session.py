@@ -24,6 +24,7 @@ from workbench.workspace import (
 )
 
 if TYPE_CHECKING:
+    from workbench.chunked import ChunkedDocument
     from workbench.evaluate.compare import CompareResult
     from workbench.evaluate.evaluate import EvaluateResult
     from workbench.models.canary import ModelCheck, ModelList
@@ -203,6 +204,33 @@ class Workbench:
             exclude_self=exclude_self,
         )
         return result, compare_models(self, result, baseline)
+
+    def chunk(
+        self,
+        source: str,
+        *,
+        model: str | None = None,
+        chunking: str | None = None,
+        document_id: str | None = None,
+    ) -> ChunkedDocument:
+        """The chunks of one document of ``source``, as an ingest would make them.
+
+        Args:
+            source: A file, or any source that ingest takes.
+            model: Whose tokenizer counts; by default the configured one.
+            chunking: Preset; by default the configured one.
+            document_id: Which document, where the source holds several.
+        """
+        from workbench.chunked import chunk_source
+
+        return chunk_source(
+            self.config,
+            self.notify,
+            source,
+            model=model or self.config.model,
+            chunking=chunking or self.config.chunking,
+            document_id=document_id,
+        )
 
     @property
     def models(self) -> ModelList:

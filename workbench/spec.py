@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from typing import Any
@@ -14,6 +15,8 @@ from workbench.records import Role
 
 CLEANING_VERSION = 2
 """Version of the cleaning rules in ``workbench.data.clean``; part of every chunking spec."""
+
+_SPACES = re.compile(" {2,}")
 
 
 def framed_digest(parts: Iterable[str | bytes]) -> bytes:
@@ -112,8 +115,8 @@ class ChunkingSpec:
         max_tokens: Budget of a chunk, header and special tokens included; 0 with ``"whole"``.
         overlap_tokens: Tokens repeated from the chunk before, at most.
         tokenizer: Digest of the tokenizer that counts; empty until bound to a model.
-        header: Template put before the text, with ``{title}`` in it; left out when the title is
-            empty.
+        header: Template put before the text, with ``{title}`` and ``{headings}`` (those above the
+            chunk, outermost first) in it; left out when what it names is empty.
         cleaning: Version of the cleaning rules.
     """
 
@@ -132,9 +135,13 @@ class ChunkingSpec:
         del facts["name"]
         return _identity(facts)
 
-    def header_for(self, title: str) -> str:
-        """What precedes the text of a document called ``title``; empty without a title."""
-        return self.header.replace("{title}", title) if title else ""
+    def header_for(self, title: str, headings: Sequence[str] = ()) -> str:
+        """What precedes a chunk of a document called ``title`` below ``headings``."""
+        path = " > ".join(headings) if "{headings}" in self.header else ""
+        if not title and not path:
+            return ""
+        header = self.header.replace("{headings}", path).replace("{title}", title)
+        return _SPACES.sub(" ", header).lstrip(" ") if "{headings}" in self.header else header
 
     def bound_to(self, tokenizer: str) -> ChunkingSpec:
         """The same spec counting with the tokenizer of that digest (``whole`` counts nothing)."""

@@ -35,7 +35,10 @@ ConfigFile = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 OnRay = Annotated[bool, typer.Option("--ray", help="Chunk, encode and rerank on Ray actors.")]
 Chunking = Annotated[
-    str | None, typer.Option("--chunking", help="Preset: whole, 128, 256, 512, 1024.")
+    str | None,
+    typer.Option(
+        "--chunking", help="Preset (whole, 128, 256, 512, 1024) or sizes as TOKENS:OVERLAP."
+    ),
 ]
 CorpusName = Annotated[str, typer.Option("--corpus", "-c", help="Name of the corpus.")]
 Tenant = Annotated[str, typer.Option("--tenant", help="Whose documents.")]

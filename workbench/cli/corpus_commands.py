@@ -96,6 +96,22 @@ def search(
         emit(found, as_json=as_json)
 
 
+def duplicates(
+    corpus: CorpusName,
+    threshold: Annotated[
+        float, typer.Option(help="Jaccard similarity of word 4-grams from which two count.")
+    ] = 0.8,
+    tenant: Tenant = DEFAULT_TENANT,
+    home: Home = None,
+    config: ConfigFile = None,
+    as_json: Json = False,
+) -> None:
+    """Report documents that say almost the same, in clusters. Nothing is dropped."""
+    as_json = wants_json(as_json)
+    with session(settings(home, config), quiet=as_json) as bench:
+        emit(bench.corpus(corpus, tenant=tenant).duplicates(threshold), as_json=as_json)
+
+
 @index_app.command("list")
 def index_list(
     corpus: CorpusName, home: Home = None, config: ConfigFile = None, as_json: Json = False

@@ -52,17 +52,26 @@ def workbench(
 
 
 def _register() -> None:
+    from workbench.cli import (
+        chunk_command,
+        demo_command,
+        evaluate_commands,
+        init_command,
+        service_commands,
+    )
     from workbench.cli import corpus_commands as corpus
-    from workbench.cli import demo_command, evaluate_commands, service_commands
 
     for command in (
         demo_command.demo,
+        init_command.init,
         service_commands.up,
         service_commands.down,
         service_commands.status,
+        chunk_command.chunk,
         corpus.ingest,
         corpus.delete,
         corpus.search,
+        corpus.duplicates,
         evaluate_commands.evaluate,
         evaluate_commands.compare,
         service_commands.ui,

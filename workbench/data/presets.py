@@ -1,65 +1,78 @@
-"""Named chunking specs, read from ``configs/chunking.yaml``."""
+"""Named chunking specs: those of ``configs/chunking.yaml``, your own, and plain sizes."""
 
 from __future__ import annotations
 
-from typing import Literal, Self
+import re
+from collections.abc import Mapping
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict
 
-from workbench.config import read_yaml, shipped, validate
+from workbench.config import ChunkingPreset, read_yaml, shipped, validate
 from workbench.errors import ConfigError, UnknownName
 from workbench.spec import ChunkingSpec
 
 _FILE = "chunking.yaml"
-MIN_TOKENS = 16
-"""Smallest budget of a chunk: below it a header and one character may not fit together."""
-
-
-class _Preset(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    strategy: Literal["whole", "sentence"]
-    max_tokens: int = Field(0, ge=0)
-    overlap_tokens: int = Field(0, ge=0)
-    header: str = "{title} "
-
-    @model_validator(mode="after")
-    def _sizes_fit(self) -> Self:
-        if self.strategy == "whole" and (self.max_tokens or self.overlap_tokens):
-            raise ValueError("'whole' takes neither max_tokens nor overlap_tokens; remove them")
-        if self.strategy == "sentence" and self.max_tokens < MIN_TOKENS:
-            raise ValueError(f"'sentence' needs max_tokens of {MIN_TOKENS} or more")
-        if self.overlap_tokens and self.overlap_tokens * 2 > self.max_tokens:
-            raise ValueError("overlap_tokens may be at most half of max_tokens")
-        return self
+_SIZES = re.compile(r"(\d{1,9})(?::(\d{1,9}))?")
+USUAL_OVERLAP = 0.12
+OVERLAP_RANGE = (0.10, 0.15)
+"""Share of its budget that a chunk usually repeats: less loses context, more costs vectors."""
 
 
 class _Presets(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    presets: dict[str, _Preset]
+    presets: dict[str, ChunkingPreset]
 
 
 def preset_names() -> tuple[str, ...]:
-    """Names of all presets, in the order of their file."""
-    return tuple(_known())
+    """The presets that ship, in the order of their file."""
+    return tuple(_shipped())
 
 
-def _known() -> dict[str, _Preset]:
+def _shipped() -> dict[str, ChunkingPreset]:
     return validate(_Presets, read_yaml(shipped(_FILE)), _FILE).presets
 
 
-def preset(name: str) -> ChunkingSpec:
+def preset(name: str, own: Mapping[str, ChunkingPreset] | None = None) -> ChunkingSpec:
     """The chunking spec called ``name``, not yet bound to a tokenizer.
+
+    Args:
+        name: A preset, or sizes as ``TOKENS`` or ``TOKENS:OVERLAP`` (e.g. ``"200:24"``); without
+            an overlap it is 12 %.
+        own: Presets of the configuration; they win over those that ship.
 
     Raises:
         UnknownName: There is no such preset; names the nearest.
-        ConfigError: The file of presets is wrong.
+        ConfigError: The sizes do not fit each other, or the file of presets is wrong.
     """
-    known = _known()
-    if name not in known:
-        raise UnknownName.among("chunking preset", name, known, f"Presets are in configs/{_FILE}.")
-    return ChunkingSpec(name=name, **known[name].model_dump())
+    known = _shipped() | dict(own or {})
+    if name in known:
+        chosen = known[name]
+    elif sizes := _SIZES.fullmatch(name):
+        tokens = int(sizes[1])
+        overlap = int(tokens * USUAL_OVERLAP if sizes[2] is None else sizes[2])
+        facts = {"strategy": "sentence", "max_tokens": tokens, "overlap_tokens": overlap}
+        chosen = validate(ChunkingPreset, facts, f"chunking {name!r}")
+    else:
+        cure = f"Presets are in configs/{_FILE}; sizes are written TOKENS or TOKENS:OVERLAP."
+        raise UnknownName.among("chunking preset", name, known, cure)
+    return ChunkingSpec(name=name, **chosen.model_dump())
+
+
+def overlap_advice(spec: ChunkingSpec) -> str:
+    """What to say about an overlap outside of the usual range; empty when there is nothing."""
+    if spec.strategy == "whole":
+        return ""
+    share = spec.overlap_tokens / spec.max_tokens
+    low, high = OVERLAP_RANGE
+    # A preset rounds down to whole tokens.
+    if (spec.overlap_tokens + 1) / spec.max_tokens > low and share <= high:
+        return ""
+    return (
+        f"chunking {spec.name!r} repeats {share:.0%} of a chunk ({spec.overlap_tokens} of "
+        f"{spec.max_tokens} tokens); {low:.0%} to {high:.0%} is usual: less loses context at a "
+        "cut, more costs vectors"
+    )
 
 
 def check_budget(spec: ChunkingSpec, max_tokens_of_encoder: int) -> None:

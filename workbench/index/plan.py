@@ -129,11 +129,12 @@ def _log_page(target: _Target, found: list[SourceDocument], report: SourceReport
     if not target.dry_run:
         documents.log(
             corpus_id,
-            [Write(_cleaned(item, tenant), target.source, digest) for item, digest in changed],
+            [Write(cleaned(item, tenant), target.source, digest) for item, digest in changed],
         )
 
 
-def _cleaned(item: SourceDocument, tenant: str) -> Document:
+def cleaned(item: SourceDocument, tenant: str) -> Document:
+    """The document that the log gets."""
     title = " ".join(clean(item.title).split())
     return Document(item.document_id, clean(item.text), title, dict(item.metadata), tenant)
 
