@@ -144,8 +144,13 @@ def test_links_stay_in_the_folder_and_never_loop(tmp_path: Path) -> None:
     for path in (outside / "secret.txt", folder / "sub" / "a.txt"):
         path.write_text(path.name)
     links = {
-        **{"in.txt": "sub/a.txt", "self.txt": "self.txt", "gone.txt": "nowhere"},
-        **{"loop": ".", "up": "..", "out": "../outside", "out.txt": "../outside/secret.txt"},
+        "in.txt": "sub/a.txt",
+        "self.txt": "self.txt",
+        "gone.txt": "nowhere",
+        "loop": ".",
+        "up": "..",
+        "out": "../outside",
+        "out.txt": "../outside/secret.txt",
     }
     for name, target in links.items():
         (folder / name).symlink_to(target)
