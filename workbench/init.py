@@ -19,6 +19,8 @@ from workbench.index.plan import cleaned
 from workbench.records import DEFAULT_TENANT, Document, Query, SourceDocument
 from workbench.results import Result, text_table
 from workbench.spec import framed_digest
+from workbench.specs import specs_of
+from workbench.systems import BM25
 
 if TYPE_CHECKING:
     from workbench.config import Config
@@ -144,20 +146,21 @@ def run_init(bench: Workbench, plan: Plan) -> InitResult:
         ConfigError: A model or preset does not exist.
     """
     started = time.perf_counter()
+    _check_models(bench, plan)
     documents, total = _documents(bench, plan)
     own = read_queries(plan.queries) if plan.queries else OwnQueries((), {})
     _check_judged(own, documents, plan)
+    synthetic = not own.qrels
+    queries, qrels = own.queries, own.qrels
+    if synthetic:
+        made, qrels = known_item_queries(_texts(documents), KNOWN_ITEMS)
+        queries = (*made, *own.queries)
     write_config(plan, bench.config)
     report = None
     if len(documents) == total:
         corpus = bench.corpus(plan.corpus)
         report = corpus.ingest(plan.source, model=plan.models[0], chunking=plan.chunking)
     folder = bench.config.home / "eval_sets" / plan.corpus
-    synthetic = not own.qrels
-    queries, qrels = own.queries, own.qrels
-    if synthetic:
-        made, qrels = known_item_queries(_texts(documents), KNOWN_ITEMS)
-        queries = (*made, *own.queries)
     folder.parent.mkdir(parents=True, exist_ok=True)
     write_eval_set(folder, documents, queries, qrels, _card(plan, len(documents), synthetic))
     baseline, candidate = plan.models
@@ -171,6 +174,14 @@ def run_init(bench: Workbench, plan: Plan) -> InitResult:
         plan, report, len(documents), synthetic, folder, evaluation, comparison, answers,
         time.perf_counter() - started,
     )  # fmt: skip
+
+
+def _check_models(bench: Workbench, plan: Plan) -> None:
+    if plan.models[0] == plan.models[1]:
+        raise ConfigError(f"found {plan.models[0]!r} twice; expected two different models")
+    for name in plan.models:
+        if name != BM25 or name == plan.models[0]:
+            specs_of(name, plan.chunking, bench.config, bench.notify)
 
 
 def _documents(bench: Workbench, plan: Plan) -> tuple[list[Document], int]:

@@ -56,7 +56,6 @@ class Workbench:
         self.config = config
         self.notify = notify
         self.progress = progress
-        self._home = Home(config.home)
         self._endpoints = services.read(config.home)
         self._workspaces: list[Workspace] = []
 
@@ -106,7 +105,13 @@ class Workbench:
         while self._workspaces:
             self._workspaces.pop().close()
         self.__dict__.pop("workspace", None)
-        self._home.unlock()
+        if "_home" in self.__dict__:
+            self._home.unlock()
+
+    @cached_property
+    def _home(self) -> Home:
+        """The directory of this session, made when something is first kept in it."""
+        return Home(self.config.home)
 
     @cached_property
     def executor(self) -> Executor:

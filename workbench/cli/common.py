@@ -113,21 +113,19 @@ def _finite(value: Any) -> Any:
 
 
 def parse_where(pairs: list[str] | None) -> dict[str, Scalar]:
-    """``key=value`` filters; a value that reads as a JSON number or boolean is one.
+    """``key=value`` filters; a value that is written as a number or boolean is one.
 
     Raises:
         ConfigError: A filter has no ``=``.
     """
+    from workbench.data.tables import scalar_of
+
     where: dict[str, Scalar] = {}
     for pair in pairs or []:
         key, equals, text = pair.partition("=")
         if not equals or not key:
             raise ConfigError(f"--where takes key=value; found {pair!r}")
-        try:
-            value = json.loads(text)
-        except json.JSONDecodeError:
-            value = text
-        where[key] = value if isinstance(value, str | int | float | bool) else text
+        where[key] = scalar_of(text)
     return where
 
 

@@ -30,7 +30,9 @@ Model = Annotated[
 
 
 def ingest(
-    source: Annotated[str, typer.Argument(help="Folder, file, set name or `python-docs`.")],
+    source: Annotated[
+        str, typer.Argument(help="Folder, file, name of a set, hf:OWNER/NAME or `python-docs`.")
+    ],
     corpus: CorpusName,
     model: Model = None,
     chunking: Chunking = None,

@@ -6,12 +6,12 @@ from workbench.cli.common import ConfigFile, Home, Json, emit, session, settings
 
 
 def demo(home: Home = None, config: ConfigFile = None, as_json: Json = False) -> None:
-    """Index the documentation of Python on Ray actors and compare two models on it.
+    """Index real text on Ray actors and compare models on two evaluation sets.
 
     Real input, real components, no key and no network: the docstrings of the installed packages
     are chunked, embedded and stored in Chroma; 150 known-item queries measure the cheap and the
-    standard model, with and without reranking; every run is in MLflow. The second run encodes
-    nothing.
+    standard model, with and without reranking. Then the handbook that ships, with judged queries.
+    Every run is in MLflow. The second run encodes nothing.
     """
     as_json = wants_json(as_json)
     from workbench.demo import run_demo

@@ -70,6 +70,8 @@ def lab(
         sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1",
         f"--ServerApp.port={port}",
         f"--ServerApp.open_browser={open_browser}",
+        # JupyterLab refuses the superuser otherwise, who is the only user of many containers.
+        *(["--allow-root"] if os.geteuid() == 0 else []),
     ]  # fmt: skip
     _become(command, {**os.environ, "WORKBENCH_HOME": str(chosen.home)})
 
