@@ -1,11 +1,17 @@
 from __future__ import annotations
 
 import random
+from typing import TYPE_CHECKING
 
 import pytest
 
-from workbench.data.dedup import near_duplicates
+from workbench.data import dedup
+from workbench.data.dedup import _jaccard, near_duplicates
 from workbench.errors import ConfigError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 WORDS = [f"word{i}" for i in range(400)]
 
@@ -72,3 +78,20 @@ def test_the_report_does_not_depend_on_the_order() -> None:
 def test_a_threshold_out_of_range_is_refused(threshold: float) -> None:
     with pytest.raises(ConfigError, match="more than 0 and at most 1"):
         near_duplicates([], name="c", threshold=threshold)
+
+
+def test_a_large_cluster_is_not_compared_pair_by_pair(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = []
+
+    def counted(one: NDArray[np.uint32], other: NDArray[np.uint32]) -> float:
+        measured.append(1)
+        return _jaccard(one, other)
+
+    monkeypatch.setattr(dedup, "_jaccard", counted)
+    base = " ".join(text_of(1))
+    items = [(f"equal-{i}", base) for i in range(100)]
+    items += [(f"numbered-{i}", f"{base} number{i}") for i in range(100)]
+    (cluster,) = near_duplicates(items, name="c").clusters
+    assert len(cluster.document_ids) == 200
+    assert (cluster.equal, cluster.highest) == (False, 1.0)
+    assert len(measured) <= 200

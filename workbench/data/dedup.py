@@ -28,7 +28,9 @@ _WORDS = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """Documents linked by similar pairs. The members at both ends of a chain may be less alike.
+    """Documents linked by similar pairs: each to one or more before it that are like it.
+
+    The members at both ends of a chain of links may be less alike.
 
     Attributes:
         document_ids: In the order of the source.
@@ -120,7 +122,8 @@ def near_duplicates(
     ids: list[str] = []
     previews: list[str] = []
     shingles: list[NDArray[np.uint32]] = []
-    pairs: list[tuple[int, int, float]] = []
+    firsts: dict[bytes, int] = {}
+    links = _Links()
     for number, (document_id, text) in enumerate(items):
         mine = _shingles(text)
         ids.append(document_id)
@@ -128,14 +131,21 @@ def near_duplicates(
         shingles.append(mine)
         if not mine.size:
             continue
+        first = firsts.setdefault(mine.tobytes(), number)
+        if first != number:
+            links.add(first, number, 1.0)
+            shingles[number] = shingles[first]
+            continue
         sketch = MinHash(num_perm=PERMUTATIONS, seed=SEED, hashfunc=int)
         sketch.update_batch(mine.tolist())
-        for other in index.query(sketch):
-            similarity = _jaccard(shingles[other], mine)
-            if similarity >= threshold:
-                pairs.append((other, number, similarity))
+        for other in sorted(index.query(sketch)):
+            # One link to a cluster is enough: else the time grows with its size squared.
+            if links.find(other) != links.find(number):
+                similarity = _jaccard(shingles[other], mine)
+                if similarity >= threshold:
+                    links.add(other, number, similarity)
         index.insert(number, sketch, check_duplication=False)
-    clusters = [_cluster(members, ids, previews) for members in _linked(pairs)]
+    clusters = [_cluster(members, ids, previews) for members in links.groups()]
     clusters.sort(key=lambda cluster: (-len(cluster.document_ids), cluster.document_ids))
     return DuplicateReport(name, len(ids), threshold, tuple(clusters))
 
@@ -153,23 +163,33 @@ def _jaccard(one: NDArray[np.uint32], other: NDArray[np.uint32]) -> float:
     return float(common / (one.size + other.size - common))
 
 
-def _linked(pairs: list[tuple[int, int, float]]) -> list[list[tuple[int, int, float]]]:
-    """The pairs grouped into connected components."""
-    root: dict[int, int] = {}
+class _Links:
+    """Similar pairs as they are found, and which documents they connect."""
 
-    def find(item: int) -> int:
+    def __init__(self) -> None:
+        self._pairs: list[tuple[int, int, float]] = []
+        self._root: dict[int, int] = {}
+
+    def find(self, item: int) -> int:
+        """What all documents connected with ``item`` share."""
+        root = self._root
         while root.setdefault(item, item) != item:
             root[item] = root[root[item]]
             item = root[item]
         return item
 
-    for one, other, _ in pairs:
-        low, high = sorted((find(one), find(other)))
-        root[high] = low
-    groups: defaultdict[int, list[tuple[int, int, float]]] = defaultdict(list)
-    for pair in pairs:
-        groups[find(pair[0])].append(pair)
-    return list(groups.values())
+    def add(self, one: int, other: int, similarity: float) -> None:
+        """Connect two documents."""
+        self._pairs.append((one, other, similarity))
+        low, high = sorted((self.find(one), self.find(other)))
+        self._root[high] = low
+
+    def groups(self) -> list[list[tuple[int, int, float]]]:
+        """The pairs grouped into connected components."""
+        groups: defaultdict[int, list[tuple[int, int, float]]] = defaultdict(list)
+        for pair in self._pairs:
+            groups[self.find(pair[0])].append(pair)
+        return list(groups.values())
 
 
 def _cluster(
