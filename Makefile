@@ -58,7 +58,7 @@ CUDA := cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nvidia-cuda-cup
   nvidia-nvtx triton
 
 lock: ## resolve pyproject.toml into requirements.lock again (keeps what is pinned there)
-	@$(BIN)/uv pip compile pyproject.toml --extra dev --generate-hashes --python-version 3.11.7 \
+	@$(BIN)/uv pip compile pyproject.toml --extra dev --extra api --extra openvino --extra redis --generate-hashes --python-version 3.11.7 \
 	  --no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet \
 	  $(foreach p,torch $(CUDA),--no-emit-package $(p)) -o requirements.lock
 	@cat requirements-models.txt >> requirements.lock

@@ -62,7 +62,7 @@ class Measured(Result):
         return rows
 
     def work(self) -> Sequence[dict[str, Any]]:
-        """One row per model: what indexing took. A rate is empty when there was nothing to do."""
+        """One row per embedding model: what indexing took. A rate is empty when there was nothing to do."""
         return [
             {
                 "model": row["model"],
@@ -77,7 +77,7 @@ class Measured(Result):
                 "cost, $": f"{row['cost_usd']:.2f}",
             }
             for row in self.evaluation.to_dict()["rows"]
-            if row["reranker"] is None
+            if row["reranker"] is None and row["fingerprint"]
         ]
 
     def __str__(self) -> str:
