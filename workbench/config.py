@@ -27,10 +27,17 @@ class _Section(BaseModel):
 
 
 class StoreConfig(_Section):
-    """Which vector store. Without ``url`` Chroma is embedded in the home."""
+    """Which vector store. Without ``url`` Chroma is embedded in the home.
+
+    ``quantization`` is how the memory store shortens vectors; it then ranks ``oversampling`` times
+    the wanted hits again by their float32 vectors, unless ``rescore`` is false.
+    """
 
     kind: Literal["chroma", "memory"] = "chroma"
     url: str | None = None
+    quantization: Literal["none", "float16", "int8", "binary"] = "none"
+    oversampling: int = Field(3, ge=1)
+    rescore: bool = True
 
 
 class ExecutorConfig(_Section):
@@ -118,6 +125,29 @@ class EvaluateConfig(_Section):
     confidence: float = Field(0.95, gt=0.5, lt=1)
 
 
+class OwnPrice(_Section):
+    """A price of your own: ``usd`` per million tokens, and optionally when and where it stood."""
+
+    usd: float = Field(ge=0, allow_inf_nan=False)
+    as_of: str = ""
+    source: str = "the configuration"
+
+
+class BudgetConfig(_Section):
+    """What may be spent with providers, in dollars.
+
+    ``run`` is for one ingest, ``month`` for one calendar month (UTC); 0 = nothing may be spent,
+    none = no limit. A call is refused before it is made when it would exceed either.
+    ``machine_usd_per_hour`` is what this machine costs while local models encode.
+    ``prices`` are your own, by the name of the model (``openai:my-model``).
+    """
+
+    run: float | None = Field(None, ge=0, allow_inf_nan=False)
+    month: float | None = Field(None, ge=0, allow_inf_nan=False)
+    machine_usd_per_hour: float = Field(0.0, ge=0, allow_inf_nan=False)
+    prices: dict[str, OwnPrice] = Field(default_factory=dict)
+
+
 MIN_CHUNK_TOKENS = 16
 """Smallest budget of a chunk: below it a header and one character may not fit together."""
 
@@ -175,6 +205,7 @@ class Config(_Section):
     index: IndexConfig = IndexConfig()
     search: SearchConfig = SearchConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
+    budget: BudgetConfig = BudgetConfig()
     services: ServicesConfig = ServicesConfig()
     presets: dict[str, ChunkingPreset] = Field(default_factory=dict)
 

@@ -47,6 +47,14 @@ class UnknownName(ConfigError):
         return cls(f"unknown {kind} {name!r}.{guess}{listing}{' ' + cure if cure else ''}")
 
 
+class UnknownPrice(UnknownName):
+    """A paid model or unit has no price; nothing is assumed to be free."""
+
+
+class BudgetExceeded(WorkbenchError):
+    """A call was refused before it was made, because it would cost more than is allowed."""
+
+
 class SourceError(WorkbenchError):
     """A source of documents or an evaluation set can not be read."""
 

@@ -111,6 +111,43 @@ ledger = Table(
     Column("tokens", Integer),
     Column("dollars", Float),
     Column("state", Text),
+    Column("model", Text),
+    Column("corpus", Text),
+    Column("tenant", Text),
+    Column("expected_tokens", Integer),
+    Column("expected_dollars", Float),
+    Column("reason", Text),
+)
+encoding_runs = Table(
+    "encoding_runs",
+    metadata,
+    Column("run", Text, primary_key=True),
+    Column("at", Float),
+    Column("source", Text),
+    Column("corpus", Text),
+    Column("tenant", Text),
+    Column("model", Text),
+    Column("fingerprint", Text),
+    Column("chunking_id", Text),
+    Column("calls", Integer),
+    Column("encoded", Integer),
+    Column("hits", Integer),
+    Column("tokens", Integer),
+    Column("truncated", Integer),
+    Column("dollars", Float),
+    Column("seconds", Float),
+)
+forecasts = Table(
+    "forecasts",
+    metadata,
+    Column("forecast_id", Integer, primary_key=True),
+    Column("at", Float),
+    Column("source", Text),
+    Column("model", Text),
+    Column("fingerprint", Text),
+    Column("chunking_id", Text),
+    Column("forecast", Text),
+    Column("run", Text),
 )
 
 
@@ -161,4 +198,33 @@ def m001_registry(connection: Connection) -> None:
     )
 
 
-MIGRATIONS: tuple[Migration, ...] = (m001_registry,)
+def m002_costs(connection: Connection) -> None:
+    """Whose call it was and what was expected of it; finished runs and the forecasts of them."""
+    run_statements(
+        connection,
+        """
+        ALTER TABLE ledger ADD COLUMN model TEXT NOT NULL DEFAULT '';
+        ALTER TABLE ledger ADD COLUMN corpus TEXT NOT NULL DEFAULT '';
+        ALTER TABLE ledger ADD COLUMN tenant TEXT NOT NULL DEFAULT 'default';
+        ALTER TABLE ledger ADD COLUMN expected_tokens INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE ledger ADD COLUMN expected_dollars FLOAT NOT NULL DEFAULT 0;
+        ALTER TABLE ledger ADD COLUMN reason TEXT NOT NULL DEFAULT '';
+        CREATE INDEX ledger_run ON ledger (run);
+        CREATE INDEX ledger_paid ON ledger (at) WHERE dollars > 0;
+        UPDATE ledger SET model = coalesce((SELECT json_extract(indexes.embedding, '$.model')
+            FROM indexes WHERE indexes.fingerprint = ledger.fingerprint), '');
+        CREATE TABLE encoding_runs (
+            run TEXT PRIMARY KEY, at FLOAT NOT NULL, source TEXT NOT NULL, corpus TEXT NOT NULL,
+            tenant TEXT NOT NULL, model TEXT NOT NULL, fingerprint TEXT NOT NULL,
+            chunking_id TEXT NOT NULL, calls INTEGER NOT NULL, encoded INTEGER NOT NULL,
+            hits INTEGER NOT NULL, tokens INTEGER NOT NULL, truncated INTEGER NOT NULL,
+            dollars FLOAT NOT NULL, seconds FLOAT NOT NULL);
+        CREATE TABLE forecasts (
+            forecast_id INTEGER PRIMARY KEY, at FLOAT NOT NULL, source TEXT NOT NULL,
+            model TEXT NOT NULL, fingerprint TEXT NOT NULL, chunking_id TEXT NOT NULL,
+            forecast TEXT NOT NULL, run TEXT)
+        """,
+    )
+
+
+MIGRATIONS: tuple[Migration, ...] = (m001_registry, m002_costs)

@@ -1,0 +1,1 @@
+"""What encoding costs: prices, limits, reports and forecasts."""
