@@ -148,6 +148,38 @@ class BudgetConfig(_Section):
     prices: dict[str, OwnPrice] = Field(default_factory=dict)
 
 
+class ProviderConfig(_Section):
+    """How one provider of embeddings over HTTP is reached.
+
+    ``base_url`` names another server that speaks the provider's protocol; its host must be in
+    ``hosts`` unless it is the provider's own or this machine. The key is in the variable ``key_env``
+    or in the file ``key_file`` (mode 0600), never here. A call carries at most ``max_inputs`` texts
+    (None = what the provider takes) and is given up after ``timeout`` seconds; ``concurrency`` calls
+    run at once; a request is tried ``attempts`` times in all within ``deadline`` seconds.
+    ``tokens_per_minute`` is the limit of the account; 0 = none.
+    """
+
+    base_url: str | None = None
+    hosts: tuple[str, ...] = ()
+    key_env: str | None = None
+    key_file: Path | None = None
+    max_inputs: int | None = Field(None, ge=1)
+    concurrency: int = Field(4, ge=1, le=256)
+    attempts: int = Field(5, ge=1)
+    timeout: float = Field(60.0, gt=0)
+    deadline: float = Field(600.0, gt=0)
+    backoff: float = Field(1.0, ge=0)
+    tokens_per_minute: int = Field(0, ge=0)
+
+
+class ProvidersConfig(_Section):
+    """The providers of embeddings, by the prefix of their models (``openai:MODEL``)."""
+
+    openai: ProviderConfig = ProviderConfig()
+    voyage: ProviderConfig = ProviderConfig()
+    cohere: ProviderConfig = ProviderConfig()
+
+
 MIN_CHUNK_TOKENS = 16
 """Smallest budget of a chunk: below it a header and one character may not fit together."""
 
@@ -207,6 +239,7 @@ class Config(_Section):
     evaluate: EvaluateConfig = EvaluateConfig()
     budget: BudgetConfig = BudgetConfig()
     services: ServicesConfig = ServicesConfig()
+    providers: ProvidersConfig = ProvidersConfig()
     presets: dict[str, ChunkingPreset] = Field(default_factory=dict)
 
     @classmethod

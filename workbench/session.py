@@ -129,8 +129,14 @@ class Workbench:
     @cached_property
     def workspace(self) -> Workspace:
         """Registry, vault and store of this home, opened and recovered on first use."""
-        if self.config.store.kind == "memory":
+        settings = self.config.store
+        if settings.kind == "memory":
             return self.temporary_workspace()
+        if settings.quantization != "none":
+            raise ConfigError(
+                f"store.quantization is {settings.quantization!r}, but {settings.kind} keeps "
+                "float32 vectors; measure it with `evaluate --store memory`, or set it to none"
+            )
         work = open_workspace(self._home, self._own(), self.notify)
         self._workspaces.append(work)
         self._rebuild(work)
@@ -297,7 +303,7 @@ class Workbench:
         """An exact in-memory store with a registry of its own over this home's vault."""
         if "workspace" not in self.__dict__:
             self._own()
-        self._workspaces.append(ephemeral_workspace(self._home))
+        self._workspaces.append(ephemeral_workspace(self._home, self.config.store))
         return self._workspaces[-1]
 
     def discard(self, workspace: Workspace) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from workbench.config import StoreConfig
 from workbench.errors import StoreDamaged
 from workbench.index.recover import holds_what_it_should
 from workbench.protocols import Store
@@ -68,6 +69,10 @@ def reopened(path: Path, notify: Callable[[str], None]) -> tuple[Store, bool]:
         return open_store("chroma", path=path), True
 
 
-def ephemeral_workspace(home: Home) -> Workspace:
-    """A workspace that ends with the session: exact search, but the vault of the home."""
-    return Workspace(Registry(None), Vault(home.vault), open_store("memory", path=Path()), [])
+def ephemeral_workspace(home: Home, settings: StoreConfig) -> Workspace:
+    """A workspace that ends with the session: a store in memory, but the vault of the home."""
+    store = open_store(
+        "memory", path=Path(), quantization=settings.quantization,
+        oversampling=settings.oversampling, rescore=settings.rescore,
+    )  # fmt: skip
+    return Workspace(Registry(None), Vault(home.vault), store, [])

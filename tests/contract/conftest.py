@@ -15,6 +15,7 @@ import pytest
 from workbench.errors import StoreError
 from workbench.protocols import Store
 from workbench.stores import open_store
+from workbench.stores.codes import CODES
 
 CHROMA = Path(sys.executable).with_name("chroma")
 START_SECONDS = 60
@@ -70,16 +71,23 @@ def wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
 @pytest.fixture(
     params=[
         "memory",
+        "float16",
+        "int8",
+        "binary",
         pytest.param("embedded", marks=pytest.mark.chroma),
         pytest.param("server", marks=pytest.mark.chroma),
     ]
 )
 def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opener]:
     url = request.getfixturevalue("chroma_url") if request.param == "server" else None
-    kind = "memory" if request.param == "memory" else "chroma"
+    code = request.param if request.param in CODES else "none"
+    kind = "memory" if code != "none" or request.param == "memory" else "chroma"
 
     def opened() -> Store:
-        return open_store(kind, path=tmp_path / "chroma", url=url)
+        # Codes only choose what is looked at: with enough oversampling the answers are exact.
+        return open_store(
+            kind, path=tmp_path / "chroma", url=url, quantization=code, oversampling=1_000
+        )
 
     holder = Opener(opened, opened())
     try:

@@ -24,7 +24,9 @@ ROUNDING = 1e-5
 
 
 @dataclass
-class _Collection:
+class Collection:
+    """Vectors of one index, a row each, in the first rows of ``matrix``."""
+
     space: Space
     matrix: Vectors
     ids: list[str] = field(default_factory=list)
@@ -32,6 +34,7 @@ class _Collection:
     rows: dict[str, int] = field(default_factory=dict)
 
     def put(self, found: str, vector: Vectors, metadata: dict[str, Scalar]) -> None:
+        """Write or overwrite one record."""
         row = self.rows.get(found)
         if row is None:
             row = self.rows[found] = len(self.ids)
@@ -76,7 +79,7 @@ class MemoryStore(BaseStore):
 
     def __init__(self) -> None:
         super().__init__()
-        self._collections: dict[str, _Collection] = {}
+        self._collections: dict[str, Collection] = {}
         self._lock = threading.RLock()
 
     def _space(self, index: str) -> Space | None:
@@ -85,7 +88,7 @@ class MemoryStore(BaseStore):
 
     def _create(self, index: str, space: Space) -> Space:
         empty = np.zeros((FIRST_ROWS, space.dimension), dtype=np.float32)
-        return self._collections.setdefault(index, _Collection(space, empty)).space
+        return self._collections.setdefault(index, Collection(space, empty)).space
 
     def _upsert(
         self, index: str, ids: list[str], vectors: Vectors, metadata: list[dict[str, Scalar]]
@@ -136,9 +139,14 @@ def _best(query: Vectors, matrix: Vectors, scores: Vectors, ids: list[str], k: i
     if k < len(scores):
         worst = np.partition(scores, len(scores) - k)[len(scores) - k]
         candidates = np.flatnonzero(scores >= worst - ROUNDING)
-    products = matrix[candidates].astype(np.float64) * query.astype(np.float64)
-    exact = np.clip(products.sum(axis=1), -1.0, 1.0)
-    ranking = [(ids[row], float(score)) for row, score in zip(candidates, exact, strict=True)]
+    return exact(query, matrix[candidates], [ids[row] for row in candidates], k)
+
+
+def exact(query: Vectors, matrix: Vectors, ids: list[str], k: int) -> Ranking:
+    """The ``k`` rows of ``matrix`` nearest to ``query`` with their exact cosines, ties by id."""
+    products = matrix.astype(np.float64) * query.astype(np.float64)
+    cosines = np.clip(products.sum(axis=1), -1.0, 1.0)
+    ranking = [(found, float(score)) for found, score in zip(ids, cosines, strict=True)]
     return sorted(ranking, key=lambda hit: (-hit[1], hit[0]))[:k]
 
 
