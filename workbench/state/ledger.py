@@ -7,14 +7,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any, Literal
 
-from sqlalchemy import Connection, Integer, cast, func, insert, select, update
+from sqlalchemy import Connection, Integer, case, cast, func, insert, select, update
 
 from workbench.errors import BudgetExceeded, StateError
 from workbench.records import DEFAULT_TENANT, Role
 from workbench.state.db import Database
 from workbench.state.schema import ledger
 
+By = Literal["model", "corpus", "tenant", "day"]
 SHOWN_REASON = 300
 ROUNDING = 1e-9
 """Relative: sums of dollars are floats, and a limit may be used up to its last cent."""
@@ -140,6 +142,44 @@ class Ledger:
             row = connection.execute(query).one()
         names = ("calls", "settled", "texts", "tokens", "dollars")
         return dict(zip(names, (float(value) for value in row), strict=True))
+
+    def grouped(self, by: By, *, corpus: str | None = None) -> list[dict[str, Any]]:
+        """Rows added up by model, corpus, tenant or day (UTC), the dearest first.
+
+        Every ledger row is in exactly one group, whatever the key; ``on_the_way`` is the part of
+        ``dollars`` that is expected and not settled.
+        """
+        day = func.strftime("%Y-%m-%d", ledger.c.at, "unixepoch")
+        key = day if by == "day" else ledger.c[by]
+        on_the_way = case((ledger.c.state == "intended", ledger.c.dollars), else_=0.0)
+        query = select(
+            key.label(by),
+            func.count().label("calls"),
+            *(
+                func.sum(cast(ledger.c.state == state, Integer)).label(state)
+                for state in ("settled", "failed")
+            ),
+            func.sum(ledger.c.texts).label("texts"),
+            func.sum(ledger.c.tokens).label("tokens"),
+            func.sum(ledger.c.dollars).label("dollars"),
+            func.sum(on_the_way).label("on_the_way"),
+        ).group_by(key)
+        if corpus is not None:
+            query = query.where(ledger.c.corpus == corpus)
+        with self._db.read() as connection:
+            rows = [dict(row) for row in connection.execute(query).mappings()]
+        return sorted(rows, key=lambda row: (-row["dollars"], -row["tokens"], row[by]))
+
+    def tokens_per_text(self) -> dict[str, float]:
+        """Per fingerprint the mean tokens of a document text, over its settled calls."""
+        settled = (ledger.c.state == "settled") & (ledger.c.role == "document")
+        query = (
+            select(ledger.c.fingerprint, func.sum(ledger.c.tokens) * 1.0 / func.sum(ledger.c.texts))
+            .where(settled & (ledger.c.texts > 0))
+            .group_by(ledger.c.fingerprint)
+        )
+        with self._db.read() as connection:
+            return {name: float(mean) for name, mean in connection.execute(query)}
 
     def _close(self, entry_id: int, **facts: object) -> None:
         with self._db.write() as connection:

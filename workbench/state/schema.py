@@ -129,6 +129,7 @@ encoding_runs = Table(
     Column("model", Text),
     Column("fingerprint", Text),
     Column("chunking_id", Text),
+    Column("chunks", Integer),
     Column("calls", Integer),
     Column("encoded", Integer),
     Column("hits", Integer),
@@ -136,6 +137,7 @@ encoding_runs = Table(
     Column("truncated", Integer),
     Column("dollars", Float),
     Column("seconds", Float),
+    Column("commit_seconds", Float),
 )
 forecasts = Table(
     "forecasts",
@@ -216,9 +218,10 @@ def m002_costs(connection: Connection) -> None:
         CREATE TABLE encoding_runs (
             run TEXT PRIMARY KEY, at FLOAT NOT NULL, source TEXT NOT NULL, corpus TEXT NOT NULL,
             tenant TEXT NOT NULL, model TEXT NOT NULL, fingerprint TEXT NOT NULL,
-            chunking_id TEXT NOT NULL, calls INTEGER NOT NULL, encoded INTEGER NOT NULL,
-            hits INTEGER NOT NULL, tokens INTEGER NOT NULL, truncated INTEGER NOT NULL,
-            dollars FLOAT NOT NULL, seconds FLOAT NOT NULL);
+            chunking_id TEXT NOT NULL, chunks INTEGER NOT NULL, calls INTEGER NOT NULL,
+            encoded INTEGER NOT NULL, hits INTEGER NOT NULL, tokens INTEGER NOT NULL,
+            truncated INTEGER NOT NULL, dollars FLOAT NOT NULL, seconds FLOAT NOT NULL,
+            commit_seconds FLOAT NOT NULL);
         CREATE TABLE forecasts (
             forecast_id INTEGER PRIMARY KEY, at FLOAT NOT NULL, source TEXT NOT NULL,
             model TEXT NOT NULL, fingerprint TEXT NOT NULL, chunking_id TEXT NOT NULL,
