@@ -152,10 +152,11 @@ class ProviderConfig(_Section):
     """How one provider of embeddings over HTTP is reached.
 
     ``base_url`` names another server that speaks the provider's protocol; its host must be in
-    ``hosts`` unless it is the provider's own or this machine. The key is in the variable ``key_env``
-    or in the file ``key_file`` (mode 0600), never here. A call carries at most ``max_inputs`` texts
-    (None = what the provider takes) and is given up after ``timeout`` seconds; ``concurrency`` calls
-    run at once; a request is tried ``attempts`` times in all within ``deadline`` seconds.
+    ``hosts`` unless it is the provider's own or this machine. The key is in the variable
+    ``key_env`` or in the file ``key_file`` (mode 0600), never here. A call carries at most
+    ``max_inputs`` texts (None = what the provider takes) and is given up after ``timeout`` seconds;
+    ``concurrency`` calls run at once. A request is tried ``attempts`` times in all and not again
+    after ``deadline`` seconds; between tries it waits up to ``backoff`` seconds, doubled each time.
     ``tokens_per_minute`` is the limit of the account; 0 = none.
     """
 
@@ -209,6 +210,35 @@ class ChunkingPreset(_Section):
         return self
 
 
+class TierRule(_Section):
+    """Which documents of a corpus go to the index of one model.
+
+    A document fits when it has at least ``min_tokens`` and fewer than ``max_tokens`` tokens (0 =
+    no bound), every value of ``where`` among its metadata, and one of ``tenants`` (empty = any).
+    """
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")
+    model: str
+    chunking: str | None = None
+    min_tokens: int = Field(0, ge=0)
+    max_tokens: int = Field(0, ge=0)
+    where: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    tenants: tuple[str, ...] = ()
+
+    @property
+    def takes_all(self) -> bool:
+        """Whether every document fits."""
+        return not (self.min_tokens or self.max_tokens or self.where or self.tenants)
+
+
+BY_LENGTH = (
+    TierRule(name="short", model="wordllama", max_tokens=100),
+    TierRule(name="medium", model="minilm-l6", max_tokens=1_000),
+    TierRule(name="long", model="bge-small"),
+)
+"""``by-length``: the cheap model for short documents, the better ones for longer ones."""
+
+
 class ServicesConfig(_Section):
     """Ports of ``workbench up``, all on 127.0.0.1 and outside of Ray's worker range."""
 
@@ -222,7 +252,8 @@ class Config(_Section):
     """Everything a session needs to know.
 
     ``home`` is always absolute. ``model`` and ``chunking`` are what verbs use when not told.
-    ``presets`` are chunkings of your own, beside those of ``configs/chunking.yaml``.
+    ``presets`` are chunkings of your own, beside those of ``configs/chunking.yaml``. ``tiers``
+    say, for a corpus of several models, which documents go to which; ``by-length`` is a policy.
     ``tracking_uri`` is an MLflow server; without it the home's own database is used.
     """
 
@@ -241,6 +272,26 @@ class Config(_Section):
     services: ServicesConfig = ServicesConfig()
     providers: ProvidersConfig = ProvidersConfig()
     presets: dict[str, ChunkingPreset] = Field(default_factory=dict)
+    tiers: dict[str, tuple[TierRule, ...]] = Field(default_factory=dict)
+
+    @field_validator("tiers", mode="before")
+    @classmethod
+    def _named_policies(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {name: BY_LENGTH if rules == "by-length" else rules for name, rules in value.items()}
+
+    @field_validator("tiers")
+    @classmethod
+    def _complete(cls, value: dict[str, tuple[TierRule, ...]]) -> dict[str, tuple[TierRule, ...]]:
+        for corpus, rules in value.items():
+            names = [rule.name for rule in rules]
+            if not rules or not rules[-1].takes_all or len(set(names)) != len(names):
+                raise ValueError(
+                    f"the tiers of corpus {corpus!r} need different names and a last one without "
+                    "conditions, for documents that fit nowhere else"
+                )
+        return value
 
     @classmethod
     def load(

@@ -75,6 +75,10 @@ class InvalidVectors(ModelError):
     """An encoder answered with vectors that must not be stored (shape, NaN, zero)."""
 
 
+class ProviderError(ModelError):
+    """A provider of embeddings refused a request, or failed on every attempt."""
+
+
 class SpaceMismatch(WorkbenchError):
     """Vectors of one space were offered to an index of another; names both fingerprints."""
 
