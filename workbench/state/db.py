@@ -25,8 +25,12 @@ class Database:
     write begins IMMEDIATE: two writers queue up instead of failing half-way.
     """
 
-    def __init__(self, path: Path | None, migrations: Sequence[Migration]) -> None:
+    def __init__(
+        self, path: Path | None, migrations: Sequence[Migration], pragmas: Sequence[str] = ()
+    ) -> None:
         """Open ``path`` (None = in memory) and bring it to the newest schema.
+
+        ``pragmas`` are set on every connection.
 
         Raises:
             StateError: The file is not a database or has a newer schema than this version knows.
@@ -39,7 +43,13 @@ class Database:
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
         self._engine = create_engine(f"sqlite:///{path}" if path else "sqlite://", **options)
-        event.listen(self._engine, "connect", _manual_transactions)
+
+        def on_connect(connection: sqlite3.Connection, _record: object) -> None:
+            connection.isolation_level = None  # transactions are explicit
+            for pragma in pragmas:
+                connection.execute(f"PRAGMA {pragma}")
+
+        event.listen(self._engine, "connect", on_connect)
         try:
             self._migrate(migrations)
         except DatabaseError as error:
@@ -94,7 +104,3 @@ def run_statements(connection: Connection, statements: str) -> None:
     for statement in statements.split(";"):
         if statement.strip():
             connection.execute(text(statement))
-
-
-def _manual_transactions(connection: sqlite3.Connection, _record: object) -> None:
-    connection.isolation_level = None
