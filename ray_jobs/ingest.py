@@ -38,7 +38,7 @@ def main() -> None:
     executor = config.executor.model_copy(update=joined)
     config = config.model_copy(update={"executor": executor})
     with Workbench.open(config, notify=partial(print, file=sys.stderr)) as bench:
-        corpus = bench.corpus(given.corpus, tenant=given.tenant)
+        corpus = bench.documents(given.corpus, tenant=given.tenant)
         result = corpus.ingest(given.source, model=given.model, chunking=given.chunking)
     print(json.dumps(result.to_dict(), ensure_ascii=False))
 

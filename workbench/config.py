@@ -138,13 +138,15 @@ class BudgetConfig(_Section):
 
     ``run`` is for one ingest, ``month`` for one calendar month (UTC); 0 = nothing may be spent,
     none = no limit. A call is refused before it is made when it would exceed either.
-    ``machine_usd_per_hour`` is what this machine costs while local models encode.
+    ``machine_usd_per_hour`` is what this machine costs while local models encode, and
+    ``storage_usd_per_gb_month`` what keeping vectors does; both are for reports only.
     ``prices`` are your own, by the name of the model (``openai:my-model``).
     """
 
     run: float | None = Field(None, ge=0, allow_inf_nan=False)
     month: float | None = Field(None, ge=0, allow_inf_nan=False)
     machine_usd_per_hour: float = Field(0.0, ge=0, allow_inf_nan=False)
+    storage_usd_per_gb_month: float = Field(0.0, ge=0, allow_inf_nan=False)
     prices: dict[str, OwnPrice] = Field(default_factory=dict)
 
 

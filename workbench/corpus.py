@@ -85,7 +85,7 @@ class Corpus:
 
     def ingest(
         self,
-        source: str,
+        source: str | Source,
         *,
         model: str | None = None,
         chunking: str | None = None,
@@ -95,7 +95,8 @@ class Corpus:
 
         Args:
             source: A folder, a file, a BEIR folder, a saved data set, the name of a set,
-                ``hf:owner/name`` or ``python-docs``; see ``workbench.data.load.open_source``.
+                ``hf:owner/name`` or ``python-docs``; see ``workbench.data.load.open_source``. Or
+                a source that is open already.
             model: Embedding model; by default the corpus's own, else the configured one.
             chunking: Chunking preset; by default as with ``model``.
             dry_run: Read the source and count, change nothing.
@@ -105,7 +106,7 @@ class Corpus:
             SpaceMismatch: The corpus is indexed with another model or chunking.
         """
         started = time.perf_counter()
-        opened = open_source(source, data_dirs=data_dirs(), options=self._bench.config.source)
+        opened = self.open(source) if isinstance(source, str) else source
         registry = self._workspace.registry
         embedding, chunks = self._wanted(model, chunking)
         if dry_run:
@@ -124,6 +125,10 @@ class Corpus:
             started=started,
             dry_run=dry_run,
         )
+
+    def open(self, source: str) -> Source:
+        """The source of that name, read as the configuration says."""
+        return open_source(source, data_dirs=data_dirs(), options=self._bench.config.source)
 
     def _wanted(
         self, model: str | None, chunking: str | None
@@ -152,6 +157,7 @@ class Corpus:
             source,
             tenant=self.tenant,
             dry_run=dry_run,
+            may_be_empty=source.may_be_empty,
             progress=lambda done: self._bench.progress("read", done, 0),
         )
 

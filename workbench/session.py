@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from workbench.models.canary import ModelCheck, ModelList
     from workbench.protocols import Executor, Tracker
     from workbench.run.services import Services, ServicesStatus
+    from workbench.tiers import TieredCorpus
 
 Notify = Callable[[str], None]
 Progress = Callable[[str, int, int], None]
@@ -155,10 +156,29 @@ class Workbench:
         return make_tracker(uri, self._home.artifacts)
 
     def corpus(self, name: str, *, tenant: str = DEFAULT_TENANT) -> Corpus:
-        """The corpus called ``name``; its first ingest makes it."""
+        """The corpus called ``name``; its first ingest makes it.
+
+        Raises:
+            ConfigError: The name is empty, or the configuration gives that corpus tiers.
+        """
         if not name.strip():
             raise ConfigError("a corpus needs a name; found an empty one")
+        if name in self.config.tiers:
+            parts = ", ".join(f"{name}/{rule.name}" for rule in self.config.tiers[name])
+            raise ConfigError(
+                f"corpus {name!r} has tiers (`tiers:` in the configuration); this verb works on "
+                f"one of them: {parts}"
+            )
         return Corpus(self, self.workspace, name, tenant)
+
+    def documents(self, name: str, *, tenant: str = DEFAULT_TENANT) -> Corpus | TieredCorpus:
+        """The corpus called ``name``, with tiers if the configuration gives it some."""
+        rules = self.config.tiers.get(name)
+        if rules is None:
+            return self.corpus(name, tenant=tenant)
+        from workbench.tiers import TieredCorpus
+
+        return TieredCorpus(self, self.workspace, name, rules, tenant)
 
     def evaluate(
         self,

@@ -51,7 +51,7 @@ def ingest(
     as_json = wants_json(as_json)
     with session(settings(home, config, ray=ray), quiet=as_json) as bench:
         emit(
-            bench.corpus(corpus, tenant=tenant).ingest(
+            bench.documents(corpus, tenant=tenant).ingest(
                 source, model=model, chunking=chunking, dry_run=dry_run
             ),
             as_json=as_json,
@@ -69,7 +69,7 @@ def delete(
     """Delete documents: no later query returns them."""
     as_json = wants_json(as_json)
     with session(settings(home, config), quiet=as_json) as bench:
-        emit(bench.corpus(corpus, tenant=tenant).delete(ids), as_json=as_json)
+        emit(bench.documents(corpus, tenant=tenant).delete(ids), as_json=as_json)
 
 
 def search(
@@ -92,7 +92,7 @@ def search(
     """Search a corpus through its route."""
     as_json = wants_json(as_json)
     with session(settings(home, config), quiet=as_json) as bench:
-        found = bench.corpus(corpus, tenant=tenant).search(
+        found = bench.documents(corpus, tenant=tenant).search(
             text, k=k, where=parse_where(where), rerank=rerank
         )
         emit(found, as_json=as_json)
@@ -111,7 +111,7 @@ def duplicates(
     """Report documents that say almost the same, in clusters. Nothing is dropped."""
     as_json = wants_json(as_json)
     with session(settings(home, config), quiet=as_json) as bench:
-        emit(bench.corpus(corpus, tenant=tenant).duplicates(threshold), as_json=as_json)
+        emit(bench.documents(corpus, tenant=tenant).duplicates(threshold), as_json=as_json)
 
 
 @index_app.command("list")
@@ -121,7 +121,7 @@ def index_list(
     """List the indexes of a corpus: model, fingerprint, counts, lag."""
     as_json = wants_json(as_json)
     with session(settings(home, config), quiet=as_json) as bench:
-        emit(bench.corpus(corpus).indexes(), as_json=as_json)
+        emit(bench.documents(corpus).indexes(), as_json=as_json)
 
 
 @index_app.command("verify")
@@ -131,7 +131,7 @@ def index_verify(
     """Compare registry, vault and store, id by id, as queries see them; exit 1 on any fault."""
     as_json = wants_json(as_json)
     with session(settings(home, config), quiet=as_json) as bench:
-        result = bench.corpus(corpus).verify()
+        result = bench.documents(corpus).verify()
         emit(result, as_json=as_json)
     if not result.ok:
         if not as_json:
@@ -150,4 +150,4 @@ def index_rebuild(
     """Make the collection of a corpus anew from registry and vault, without encoding."""
     as_json = wants_json(as_json)
     with session(settings(home, config, ray=ray), quiet=as_json) as bench:
-        emit(bench.corpus(corpus).rebuild(), as_json=as_json)
+        emit(bench.documents(corpus).rebuild(), as_json=as_json)

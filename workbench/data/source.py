@@ -44,10 +44,12 @@ class Source:
     Attributes:
         name: The same for the same place, without absolute paths.
         read: Opens the source and yields what it holds.
+        may_be_empty: Holding no document is no sign of a mistake, e.g. for a share of a source.
     """
 
     name: str
     read: Callable[[], Iterable[Item]] = field(repr=False)
+    may_be_empty: bool = False
 
     def __iter__(self) -> Iterator[Item]:
         """Documents with distinct ids, and what was refused with the reason.

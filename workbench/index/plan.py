@@ -56,6 +56,7 @@ def log_source(
     *,
     tenant: str,
     dry_run: bool = False,
+    may_be_empty: bool = False,
     progress: Callable[[int], None] = lambda _: None,
 ) -> SourceReport:
     """Read a source to its end and log what was added, changed and deleted.
@@ -70,6 +71,7 @@ def log_source(
         items: What the source yields.
         tenant: Whose documents they are.
         dry_run: Count only, write nothing.
+        may_be_empty: A source without a readable document deletes what was logged for it.
         progress: Called with the number of items read so far.
 
     Raises:
@@ -88,7 +90,7 @@ def log_source(
         seen.update(item.document_id for item in page)
         _log_page(target, found, report)
         progress(readable + len(report.quarantined))
-    if not readable:
+    if not readable and not may_be_empty:
         reasons = f": {report.quarantined[0].reason}" if report.quarantined else ""
         raise SourceError(
             f"{source_name} holds no readable document ({len(report.quarantined)} quarantined"

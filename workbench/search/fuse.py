@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from workbench.protocols import Retriever
 from workbench.records import Hit, Query, Run, Scalar
+from workbench.search.searcher import FoundDocument
+
+Found = TypeVar("Found", Hit, FoundDocument)
 
 RANK_CONSTANT = 60
 """Of Cormack, Clarke and Büttcher (SIGIR 2009), who introduced reciprocal rank fusion."""
@@ -53,7 +57,7 @@ class FusedRetriever:
         }
 
 
-def fused(lists: Sequence[Sequence[Hit]], weights: Sequence[float]) -> list[Hit]:
+def fused(lists: Sequence[Sequence[Found]], weights: Sequence[float]) -> list[Found]:
     """The hits of all ``lists`` (best first, one per document) in the order of their fused score.
 
     Args:
@@ -61,7 +65,7 @@ def fused(lists: Sequence[Sequence[Hit]], weights: Sequence[float]) -> list[Hit]
         weights: One per list.
     """
     scores: defaultdict[str, float] = defaultdict(float)
-    shown: dict[str, tuple[float, Hit]] = {}
+    shown: dict[str, tuple[float, Found]] = {}
     for hits, weight in zip(lists, weights, strict=True):
         for rank, hit in enumerate(hits, start=1):
             share = weight / (RANK_CONSTANT + rank)
