@@ -48,17 +48,23 @@ class VaultEncoder:
         self._ledger = ledger
         self._run = run
         self._handed: set[bytes] = set()
+        self._tenants: dict[bytes, str] = {}
         self._open: dict[int, int] = {}
         self._accepted = 0
 
     def key(self, tenant: str, text: str) -> bytes:
         """Vault key of ``text`` for ``tenant``."""
-        return self._spec.vault_key(self._role, tenant, text)
+        key = self._spec.vault_key(self._role, tenant, text)
+        self._tenants[key] = tenant
+        return key
 
     def misses(self, keyed: Sequence[tuple[bytes, str]]) -> list[tuple[bytes, str]]:
         """Those (key, text) pairs that must be encoded, each key once; counts the others."""
         unique = dict(keyed)
-        known = self._vault.get([key for key in unique if key not in self._handed])
+        asked = [key for key in unique if key not in self._handed]
+        known = self._vault.get(asked, dimension=self._spec.dimension)
+        for key in known:
+            self._tenants.pop(key, None)
         missing = [
             (key, text)
             for key, text in unique.items()
@@ -81,7 +87,10 @@ class VaultEncoder:
 
     def accept(self, keys: Sequence[bytes], encoded: Encoded) -> None:
         """Put the answer to the next batch in order into the vault and settle its intent."""
-        self._vault.put(self._spec.fingerprint, keys, encoded.vectors)
+        tenants = [self._tenants.pop(key, "") for key in keys]
+        self._vault.put(
+            self._spec.fingerprint, keys, encoded.vectors, role=self._role, tenants=tenants
+        )
         self._handed.difference_update(keys)
         self._ledger.settle(self._open.pop(self._accepted), encoded.tokens)
         self._accepted += 1
@@ -95,7 +104,7 @@ class VaultEncoder:
         Raises:
             VaultDamaged: One that was there a moment ago is gone or broken.
         """
-        found = self._vault.get(keys)
+        found = self._vault.get(keys, dimension=self._spec.dimension, again=True)
         lost = sum(key not in found for key in keys)
         if lost:
             raise VaultDamaged(

@@ -53,7 +53,7 @@ def verify(registry: Registry, vault: Vault, store: Store, index: Index) -> Veri
                 stored.discard(chunk_id)
             else:
                 missing += 1
-        vectors = vault.get([key for _, key in page])
+        vectors = vault.recorded([key for _, key in page])
         sound = [(chunk_id, vectors[key]) for chunk_id, key in page if key in vectors]
         wrong += len(page) - len(sound)
         page_wrong, page_invisible = _as_queries_see(store, index, sound)
