@@ -11,8 +11,9 @@ _ALWAYS = frozenset({"aside", "form", "nav", "search"})
 _AT_THE_TOP = frozenset({"footer", "header"})
 _PARTS = frozenset({"article", "main", "section"})
 _ROLE = re.compile(
-    r"\brole\s*=\s*[\"']?\s*(?:navigation|banner|contentinfo|search|complementary)\b", re.IGNORECASE
+    r"(?<![\w-])role\s*=\s*[\"']?\s*(?:banner|contentinfo|search|complementary)\b", re.IGNORECASE
 )
+_NAVIGATION = re.compile(r"(?<![\w-])role\s*=\s*[\"']?\s*navigation\b", re.IGNORECASE)
 _MENU_LINKS = 3
 _MENU_SHARE = 0.7
 
@@ -33,6 +34,11 @@ class Line(NamedTuple):
     linked: int = 0
     links: int = 0
     block: int = 0
+
+
+def is_navigation(attributes: str) -> bool:
+    """Whether an element says that it is what ``nav`` is: left out always."""
+    return _NAVIGATION.search(attributes) is not None
 
 
 def is_furniture(tag: str, attributes: str, around: Collection[str]) -> bool:

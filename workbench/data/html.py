@@ -1,8 +1,9 @@
 """A page as the text that a reader sees, in the marks of Markdown.
 
 Headings become ``#`` lines, list items ``- `` or ``1. ``, table rows ``| a | b |``, quotations
-``> ``, preformatted text a fenced block with its characters untouched. Scripts, styles and
-navigation are left out. Tables that lay out a page (with tables or code inside) are read as text.
+``> ``, preformatted text a fenced block with its characters untouched. Scripts, styles, navigation
+(by tag or role) and the marks that link to their own heading are left out. Tables that lay out a
+page (with tables or code inside) are read as text.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import re
 from collections import Counter
 from typing import NamedTuple
 
-from workbench.data.boilerplate import Line, is_furniture, without_menus
+from workbench.data.boilerplate import Line, is_furniture, is_navigation, without_menus
 from workbench.data.clean import clean, one_line
 from workbench.data.lines import Lines
 from workbench.data.markup import tokens
@@ -40,6 +41,8 @@ _LINES = frozenset(_LINE_TAGS.split())
 _TRACKED = frozenset(_CONTAINER_TAGS.split()) | _LISTS | _SKIPPED
 _ROWS = frozenset({"tr", "thead", "tbody", "tfoot"})
 _CELLS = frozenset({"td", "th"})
+# What links to their own heading show; drawn as pictures elsewhere.
+_PERMALINKS = frozenset("¶#§🔗")
 _START = re.compile(r"\bstart\s*=\s*[\"']?(\d{1,6})")
 
 
@@ -102,7 +105,7 @@ class _Page:
             return
         if self._code is not None:
             self._code.append(text)
-        else:
+        elif not (self.lines.in_link and text.strip() in _PERMALINKS):
             self.lines.add(text)
 
     def start(self, tag: str, attributes: str) -> None:
@@ -126,9 +129,10 @@ class _Page:
         if len(self._open) >= MAX_DEPTH:
             raise TooDeep(f"elements are nested deeper than {MAX_DEPTH:,}")
         furniture = not self._boilerplate and is_furniture(tag, attributes, self._counts)
-        if self._skip_from < 0 and (tag in _SKIPPED or furniture):
+        skipped = tag in _SKIPPED or furniture or is_navigation(attributes)
+        if self._skip_from < 0 and skipped:
             self._skip_from = len(self._open)
-            if tag in {"nav", "aside", "form", "header", "footer"}:
+            if tag == "nav" or tag not in _SKIPPED:
                 self.lines.end()
         self._open.append(tag)
         self._counts[tag] += 1

@@ -27,6 +27,7 @@ class Lines:
         lines: What is finished.
         heading: Text of the first heading that is not empty.
         quotes: Quotations around the current place.
+        in_link: Whether the current place is in a link.
     """
 
     def __init__(self) -> None:
@@ -41,19 +42,19 @@ class Lines:
         self._lists: list[int] = []
         self._blocks = 0
         self._tables: list[_Table] = []
-        self._in_link = False
+        self.in_link = False
         self._linked = 0
         self._links = 0
 
     def add(self, text: str) -> None:
         """Text at the current place."""
         self._parts.append(text)
-        if self._in_link:
+        if self.in_link:
             self._linked += sum(map(len, text.split()))
 
     def link(self, *, begins: bool) -> None:
         """A link begins or ends."""
-        self._in_link = begins
+        self.in_link = begins
         self._links += begins
 
     def end(self) -> None:
@@ -97,7 +98,7 @@ class Lines:
         self.end()
         self._item = ""
         if not self._lists:
-            self._blank = True
+            self._blank = self._blank or not self._row()
             self._blocks += 1
         self._lists.append(first)
 
@@ -106,7 +107,7 @@ class Lines:
         self.end()
         self._item = ""
         self._lists.pop()
-        self._blank = not self._lists
+        self._blank = not self._lists and not self._row()
 
     def item(self) -> None:
         """An item of the list begins; there is no blank line between items."""
