@@ -83,6 +83,13 @@ Then wait.
 """
 
 
+def test_backticks_inside_a_line_open_no_block_of_code() -> None:
+    text = "```foo``` is code.\n\n# Next\n\nText."
+    assert [b.kind for b in blocks(text)] == ["text", "heading", "text"]
+    long = "`" * 200_000 + "a`"  # quadratic time would not end
+    assert [b.kind for b in blocks(long)] == ["text"]
+
+
 def test_blocks_know_code_tables_and_the_headings_above() -> None:
     text = MARKDOWN.strip()
     assert [(b.kind, text[b.start : b.end][:12], b.path) for b in blocks(text)] == [

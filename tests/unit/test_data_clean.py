@@ -30,6 +30,8 @@ from workbench.data.html import read_page
         ("a\n```py\nb  c \n\n\n\nd\n```\ne  f", "a\n```py\nb  c \n\n\n\nd\n```\ne f"),
         ("a\n````\n```\nb  c\n````\nd  e", "a\n````\n```\nb  c\n````\nd e"),
         ("a ``` b  c", "a ``` b c"),
+        ("```a``` b  c\nd  e", "```a``` b c\nd e"),
+        ("~~~\nb  c\n```\nd  e\n~~~\nf  g", "~~~\nb  c\n```\nd  e\n~~~\nf g"),
         ("a\x0cb", "a\nb"),
         ("a\u2028b", "a\u2028b"),
         ("&amp;lt;", "&amp;lt;"),

@@ -12,7 +12,8 @@ from workbench.records import Span
 Kind = Literal["text", "heading", "code", "table"]
 
 _HEADING = re.compile(r"(#{1,6})[ \t]+(\S.*)")
-_FENCE = re.compile(r"[ ]{0,3}(`{3,}|~{3,})")
+# Behind backticks that open a fence no others follow: else they are code inside a line.
+_FENCE = re.compile(r"[ ]{0,3}(`{3,}+(?![^\n]*`)|~{3,})")
 _INDENTED = re.compile(r"(?: {4}|\t)\s*\S")
 
 

@@ -21,7 +21,7 @@ _SPACES = re.compile(f"[ \t{_OTHER_SPACES}]{{2,}}|[\t{_OTHER_SPACES}]")
 _INDENT = re.compile(f"[ \t{_OTHER_SPACES}]*")
 _OTHER_SPACE = re.compile(f"[{_OTHER_SPACES}]")
 _CODE = re.compile(" {4}| {0,3}\t")
-_FENCE = re.compile(r" {0,3}(`{3,})([^`]*)$")
+_FENCE = re.compile(r" {0,3}(`{3,}+(?=[^`]*$)|~{3,})(.*)$")
 
 
 def clean(text: str) -> str:
@@ -43,7 +43,7 @@ def _lines(lines: list[str]) -> Iterator[str]:
     for line in lines:
         if fence:
             found = _FENCE.match(line)
-            closes = found and len(found[1]) >= len(fence) and not found[2].strip()
+            closes = found and found[1].startswith(fence) and not found[2].strip()
             fence = "" if closes else fence
             yield line.rstrip() if closes else line
             continue
