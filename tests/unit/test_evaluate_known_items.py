@@ -66,9 +66,25 @@ def test_a_written_set_is_read_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "changed", ["queries.jsonl", "qrels/test.tsv", "notes.txt", "qrels/dev.tsv"]
+)
+def test_what_somebody_else_wrote_is_not_replaced(tmp_path: Path, changed: str) -> None:
+    folder = tmp_path / "mine"
+    documents, queries, qrels = [Document("d1", "One")], [Query("q", "one?")], {"q": {"d1": 1}}
+    write_eval_set(folder, documents, queries, qrels, "# Card\n")
+    with (folder / changed).open("a", encoding="utf-8") as file:
+        file.write("by hand\n")
+    before = (folder / changed).read_bytes()
+    with pytest.raises(EvaluationError, match="move the folder away"):
+        write_eval_set(folder, documents, queries, qrels, "# Card\n")
+    assert (folder / changed).read_bytes() == before
+
+
+@pytest.mark.parametrize(
     ("name", "text"),
     [
         ("q.csv", "query,document_id,score\nhow  to?,d1,2\nhow to?,d2,\nwhy?,,\n"),
+        ("q.csv", "Query, Document_ID, Score\nhow to?, d1, 2.0\nhow to?, d2,\nwhy?,,\n"),
         ("q.tsv", "question\trelevant\tgain\nhow to?\td1\t2\nhow to?\td2\t\nwhy?\t\t\n"),
         (
             "q.jsonl",
@@ -103,6 +119,13 @@ def test_a_text_file_holds_a_query_a_line(tmp_path: Path) -> None:
         ("q.csv", b"a,b\n1,2\n", "line 2: no query; expected a query column"),
         ("q.csv", b"query,document_id\nx\n", "not as many cells"),
         ("q.csv", b"query,document_id,score\nx,d,high\n", "expected a whole number"),
+        ("q.csv", b"query,document_id,score\nx,d,0.7\n", "expected a whole number"),
+        ("q.jsonl", b'{"query": "x", "document": "d", "score": 0.7}\n', "expected a whole number"),
+        ("q.jsonl", b'{"query": "x", "document": "d", "score": Infinity}\n', "a whole number"),
+        ("q.jsonl", b'{"query": "x", "document": {"id": "d"}}\n', "expected an id"),
+        ("q.jsonl", b'{"query": "x", "document": true}\n', "expected an id"),
+        ("q.csv", b'query,document_id\nx,"d\t1"\n', "expected an id without tabs"),
+        ("q.jsonl", b'{"query": "\\ud800"}\n', "no query"),
         ("q.jsonl", b"{broken\n", "line 1: broken JSON"),
         ("q.jsonl", b'{"query": 7}\n', "no query"),
     ],
