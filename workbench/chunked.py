@@ -178,7 +178,7 @@ def _page(shown: ChunkedDocument) -> str:
 
 
 def _table(shown: ChunkedDocument) -> str:
-    longest = max([shown.max_tokens, *(chunk.tokens for chunk in shown.chunks)])
+    longest = max([1, shown.max_tokens, *(chunk.tokens for chunk in shown.chunks)])
     rows = "".join(
         f'<tr><td><a href="#c{row["chunk"]}">{row["chunk"]}</a></td><td>{row["start"]:,}</td>'
         f"<td>{row['end']:,}</td><td>{row['repeated']}</td><td>{row['tokens']}</td>"
