@@ -9,6 +9,7 @@ import json
 import sys
 import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 BATCH = 32
@@ -111,8 +112,7 @@ def main() -> None:
         run = langchain(model, cache) if which == "langchain" else llamaindex(model)
         facts = []
         for path in (first, first, edited):
-            with open(path, encoding="utf-8") as file:
-                documents = json.load(file)
+            documents = json.loads(Path(path).read_text(encoding="utf-8"))
             before, started = model.texts, time.perf_counter()
             chunks = run(documents)
             seconds = time.perf_counter() - started
