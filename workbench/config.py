@@ -11,7 +11,17 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 
 from workbench.errors import ConfigError, UnknownName
 
@@ -99,6 +109,37 @@ class SourceConfig(_Section):
         if not is_text_encoding(value):
             raise ValueError("expected the name of a text encoding such as utf-8 or cp1252")
         return codecs.lookup(value).name
+
+
+def _only_text(value: Any) -> Any:
+    """Refuse what is not text without repeating it: it may hold a password."""
+    if value is not None and not isinstance(value, str | SecretStr):
+        raise ValueError(f"expected a URL as text; found a {type(value).__name__}")
+    return value or None
+
+
+class CacheConfig(_Section):
+    """Tiers around the vault.
+
+    ``memory_mb`` bounds what is kept in memory (20 MB hold 10,000 vectors of 384 numbers); 0 =
+    nothing. ``redis_url`` shares vectors between machines (``redis://HOST:PORT/DATABASE``); its
+    password belongs into ``redis_password_file`` (mode 0600) or into the variable
+    ``WORKBENCH_CACHE__REDIS_URL``. An entry lives there for ``redis_ttl_days``, and no call takes
+    longer than ``redis_budget_ms``. Vectors of queries leave the vault after ``query_days``.
+    """
+
+    memory_mb: float = Field(20, ge=0, allow_inf_nan=False)
+    redis_url: Annotated[SecretStr | None, BeforeValidator(_only_text)] = None
+    redis_password_file: Path | None = None
+    redis_ttl_days: float = Field(30, ge=0.001, le=3650)
+    redis_budget_ms: float = Field(50, gt=0, le=10_000)
+    query_days: float = Field(30, gt=0, allow_inf_nan=False)
+
+    @field_serializer("redis_url")
+    def _without_password(self, url: SecretStr | None) -> str | None:
+        """What is written down names the server only."""
+        scheme, found, rest = url.get_secret_value().partition("://") if url else ("", "", "")
+        return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}" if found else None
 
 
 class IndexConfig(_Section):
@@ -267,6 +308,7 @@ class Config(_Section):
     store: StoreConfig = StoreConfig()
     executor: ExecutorConfig = ExecutorConfig()
     source: SourceConfig = SourceConfig()
+    cache: CacheConfig = CacheConfig()
     index: IndexConfig = IndexConfig()
     search: SearchConfig = SearchConfig()
     evaluate: EvaluateConfig = EvaluateConfig()

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, text
 from workbench.errors import InvalidVectors
 from workbench.records import Role
 from workbench.state.db import Database, run_statements
+from workbench.state.flights import SingleFlight
 from workbench.state.lookups import Lookups
 
 SLICE = 500
@@ -69,7 +70,7 @@ class Vault:
 
     A row that fails its checksum or holds a non-finite number counts as absent, so it is encoded
     again and overwritten; ``damaged`` counts them. ``lookups`` counts hits and misses; it is kept
-    in the file when the vault is closed.
+    in the file when the vault is closed. Who encodes holds the keys in ``flights`` meanwhile.
     """
 
     def __init__(self, path: Path | None, clock: Callable[[], float] = time.time) -> None:
@@ -78,6 +79,7 @@ class Vault:
         self._clock = clock
         self.damaged = 0
         self.lookups = Lookups(self._db)
+        self.flights = SingleFlight()
 
     def get(
         self, keys: Sequence[bytes], *, dimension: int | None = None, again: bool = False
