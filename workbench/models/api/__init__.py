@@ -1,0 +1,4 @@
+"""Encoders behind paid or compatible HTTP interfaces: OpenAI, Voyage, Cohere.
+
+They are called from the driver and know nothing of state: what they do is told to ``Events``.
+"""
