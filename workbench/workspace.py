@@ -6,15 +6,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from workbench.config import StoreConfig
-from workbench.errors import StoreDamaged
+from workbench.config import CacheConfig, StoreConfig
+from workbench.errors import ConfigError, StoreDamaged
 from workbench.index.recover import holds_what_it_should
 from workbench.protocols import Store
+from workbench.state.cache import CachedVault
 from workbench.state.home import Home
 from workbench.state.index_records import Index
+from workbench.state.lru import LRU
+from workbench.state.redis_cache import RedisCache
 from workbench.state.registry import Registry
-from workbench.state.vault import Vault
 from workbench.stores import discard, open_store, was_unclean
+
+DAY_S = 86_400
 
 
 @dataclass(slots=True)
@@ -22,7 +26,7 @@ class Workspace:
     """Where indexes live. ``suspects`` must be rebuilt before they answer."""
 
     registry: Registry
-    vault: Vault
+    vault: CachedVault
     store: Store
     suspects: list[Index]
 
@@ -33,13 +37,15 @@ class Workspace:
         self.registry.close()
 
 
-def open_workspace(home: Home, url: str | None, notify: Callable[[str], None]) -> Workspace:
+def open_workspace(
+    home: Home, url: str | None, notify: Callable[[str], None], cache: CacheConfig | None = None
+) -> Workspace:
     """Open a home's workspace; ``url`` is a Chroma server, None the embedded store.
 
     After an unclean close the embedded store is probed; a damaged one is thrown away.
     """
     registry = Registry(home.registry)
-    vault = Vault(home.vault)
+    vault = open_vault(home, cache or CacheConfig(), notify)
     if url is not None:
         return Workspace(registry, vault, open_store("chroma", path=home.chroma, url=url), [])
     unclean = was_unclean(home.chroma)
@@ -69,10 +75,55 @@ def reopened(path: Path, notify: Callable[[str], None]) -> tuple[Store, bool]:
         return open_store("chroma", path=path), True
 
 
-def ephemeral_workspace(home: Home, settings: StoreConfig) -> Workspace:
+def ephemeral_workspace(
+    home: Home,
+    settings: StoreConfig,
+    notify: Callable[[str], None] = lambda _message: None,
+    cache: CacheConfig | None = None,
+) -> Workspace:
     """A workspace that ends with the session: a store in memory, but the vault of the home."""
     store = open_store(
         "memory", path=Path(), quantization=settings.quantization,
         oversampling=settings.oversampling, rescore=settings.rescore,
     )  # fmt: skip
-    return Workspace(Registry(None), Vault(home.vault), store, [])
+    registry = Registry(None, accounts=home.registry)
+    return Workspace(registry, open_vault(home, cache or CacheConfig(), notify), store, [])
+
+
+def open_vault(home: Home, settings: CacheConfig, notify: Callable[[str], None]) -> CachedVault:
+    """The vault of a home with its tiers; vectors of queries past their days are removed.
+
+    Raises:
+        ConfigError: Redis is configured and its package, URL or password file is not usable.
+    """
+    remote = None
+    if settings.redis_url is not None:
+        remote = RedisCache(
+            settings.redis_url.get_secret_value(),
+            password=_secret(settings.redis_password_file),
+            ttl_s=int(settings.redis_ttl_days * DAY_S),
+            budget_s=settings.redis_budget_ms / 1000,
+            notify=notify,
+        )
+    memory = LRU(int(settings.memory_mb * 1e6))
+    vault = CachedVault(home.vault, memory=memory, remote=remote)
+    vault.expire(settings.query_days * DAY_S)
+    return vault
+
+
+def _secret(path: Path | None) -> str | None:
+    """The password in a file that nobody else may read."""
+    if path is None:
+        return None
+    try:
+        mode = path.stat().st_mode
+        text = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read cache.redis_password_file ({error})") from None
+    if mode & 0o077 or not text:
+        fault = "is empty" if not text else f"has mode {mode & 0o777:o}"
+        raise ConfigError(
+            f"cache.redis_password_file {path} {fault}; expected a password that only its owner "
+            f"may read: `chmod 600 {path}`"
+        )
+    return text

@@ -118,24 +118,33 @@ class VaultEncoder:
     def encode_all(
         self, executor: Executor, tenant: str, texts: Sequence[str], batch_texts: int
     ) -> NDArray[np.float32]:
-        """Vectors of ``texts`` in order, shape (len(texts), dimension), encoding what is new."""
+        """Vectors of ``texts`` in order, shape (len(texts), dimension), encoding what is new.
+
+        Threads that ask for the same text at once share one encoding.
+        """
         keys = [self.key(tenant, text) for text in texts]
-        missing = self.misses(list(zip(keys, texts, strict=True)))
-        if missing:
-            self._accepted = 0
-            self._open.clear()
-            batches = list(batched(missing, batch_texts))
-            answers = executor.map(
-                self.stage,
-                (tuple(text for _, text in batch) for batch in batches),
-                self.on_attempt,
-            )
-            try:
-                for batch, encoded in zip(batches, answers, strict=True):
-                    self.accept([key for key, _ in batch], encoded)
-            finally:
-                self._handed.clear()
-        return self.vectors(keys)
+        with self._vault.flights.hold(keys):
+            missing = self.misses(list(zip(keys, texts, strict=True)))
+            if missing:
+                self._encode(executor, missing, batch_texts)
+            return self.vectors(keys)
+
+    def _encode(
+        self, executor: Executor, missing: Sequence[tuple[bytes, str]], batch_texts: int
+    ) -> None:
+        self._accepted = 0
+        self._open.clear()
+        batches = list(batched(missing, batch_texts))
+        answers = executor.map(
+            self.stage,
+            (tuple(text for _, text in batch) for batch in batches),
+            self.on_attempt,
+        )
+        try:
+            for batch, encoded in zip(batches, answers, strict=True):
+                self.accept([key for key, _ in batch], encoded)
+        finally:
+            self._handed.clear()
 
 
 def batched(
