@@ -11,7 +11,7 @@ from workbench.data.load import data_dirs, open_source
 from workbench.errors import ConfigError
 from workbench.index.converge import Converger, ConvergeReport
 from workbench.index.encoding import VaultEncoder
-from workbench.index.ingest import IngestResult, check_space, new_run, result_of
+from workbench.index.ingest import IngestResult, check_space, new_run, result_of, run_of
 from workbench.index.plan import SourceReport, log_source
 from workbench.index.verify import VerifyResult, verify
 from workbench.records import DEFAULT_TENANT, Hit, Scalar
@@ -114,7 +114,7 @@ class Corpus:
             converged = ConvergeReport(f"{embedding.model}/{chunks.name}")
         else:
             logged = self.log(opened)
-            converged = self.converge(embedding, chunks)
+            converged = self.converge(embedding, chunks, opened.name)
             corpus_id = registry.documents.corpus(self.name)
             index = registry.indexes.ensure(corpus_id, embedding, chunks)
             registry.routes.create(self.name, corpus_id, index.index_id)
@@ -161,11 +161,21 @@ class Corpus:
             progress=lambda done: self._bench.progress("read", done, 0),
         )
 
-    def converge(self, embedding: EmbeddingSpec, chunking: ChunkingSpec) -> ConvergeReport:
-        """Make the index of these specs equal the corpus."""
+    def converge(
+        self, embedding: EmbeddingSpec, chunking: ChunkingSpec, source: str = ""
+    ) -> ConvergeReport:
+        """Make the index of these specs equal the corpus; the run is kept under ``source``."""
         registry = self._workspace.registry
         corpus_id = registry.documents.corpus(self.name)
-        return self._converger().converge(registry.indexes.ensure(corpus_id, embedding, chunking))
+        index, run = registry.indexes.ensure(corpus_id, embedding, chunking), new_run()
+        report = self._converger(run).converge(index)
+        report.dollars = registry.ledger.spent(run)
+        if report.encoding.encoded or report.encoding.cache_hits:
+            done = run_of(
+                run, index, report, source=source, corpus=self.name, tenant=self.tenant
+            )
+            registry.runs.finish(done)
+        return report
 
     def search(
         self,
@@ -293,10 +303,10 @@ class Corpus:
             report.encoding.cache_hits, time.perf_counter() - started,
         )  # fmt: skip
 
-    def _converger(self) -> Converger:
+    def _converger(self, run: str = "") -> Converger:
         work, settings = self._workspace, self._bench.config.index
         return Converger(
             work.registry, work.vault, work.store, self._bench.executor, corpus=self.name,
             window_chunks=settings.window_chunks, batch_texts=settings.batch_texts,
-            run=new_run(), progress=self._bench.progress,
+            run=run or new_run(), progress=self._bench.progress,
         )  # fmt: skip

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from workbench.config import Config
 from workbench.corpus import Corpus
+from workbench.cost.budget import Budget
 from workbench.errors import ConfigError, ServiceError
 from workbench.records import DEFAULT_TENANT
 from workbench.run import make_executor, services
@@ -25,6 +26,7 @@ from workbench.workspace import (
 
 if TYPE_CHECKING:
     from workbench.chunked import ChunkedDocument
+    from workbench.costs import Costs
     from workbench.evaluate.compare import CompareResult
     from workbench.evaluate.evaluate import EvaluateResult
     from workbench.models.canary import ModelCheck, ModelList
@@ -138,8 +140,7 @@ class Workbench:
                 f"store.quantization is {settings.quantization!r}, but {settings.kind} keeps "
                 "float32 vectors; measure it with `evaluate --store memory`, or set it to none"
             )
-        work = open_workspace(self._home, self._own(), self.notify)
-        self._workspaces.append(work)
+        work = self._kept(open_workspace(self._home, self._own(), self.notify, self.config.cache))
         self._rebuild(work)
         return work
 
@@ -264,6 +265,13 @@ class Workbench:
         )
 
     @property
+    def costs(self) -> Costs:
+        """What was spent and what a run would cost."""
+        from workbench.costs import Costs
+
+        return Costs(self)
+
+    @property
     def models(self) -> ModelList:
         """The models of the catalogue: usable here or why not."""
         from workbench.models.canary import list_models
@@ -323,8 +331,15 @@ class Workbench:
         """An exact in-memory store with a registry of its own over this home's vault."""
         if "workspace" not in self.__dict__:
             self._own()
-        self._workspaces.append(ephemeral_workspace(self._home, self.config.store))
-        return self._workspaces[-1]
+        return self._kept(
+            ephemeral_workspace(self._home, self.config.store, self.notify, self.config.cache)
+        )
+
+    def _kept(self, work: Workspace) -> Workspace:
+        """Close ``work`` with the session, and let its ledger refuse what exceeds the budget."""
+        self._workspaces.append(work)
+        Budget.of(work.registry.ledger, self.config.budget).enforce()
+        return work
 
     def discard(self, workspace: Workspace) -> None:
         """Close a temporary workspace before the session ends."""

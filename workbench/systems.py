@@ -38,6 +38,7 @@ class _Bench:
     logged: SourceReport
     chunking: str
     known: dict[str, PairScores]
+    source: str
 
 
 def evaluate(
@@ -67,7 +68,9 @@ def evaluate(
     try:
         corpus = Corpus(bench, workspace, eval_set.name, DEFAULT_TENANT)
         logged = _log(corpus, workspace, eval_set)
-        shared = _Bench(bench, workspace, corpus, logged, chunking, {})
+        shared = _Bench(
+            bench, workspace, corpus, logged, chunking, {}, eval_set.source.name
+        )
         settings = bench.config.evaluate
         return evaluate_systems(
             eval_set,
@@ -130,7 +133,7 @@ def _dense(
     def make(reranker: str | None) -> System:
         if not facts:
             started = time.perf_counter()
-            report = shared.corpus.converge(embedding, chunking)
+            report = shared.corpus.converge(embedding, chunking, shared.source)
             facts.update(_facts(shared.logged, report, time.perf_counter() - started))
             index = registry.indexes.ensure(corpus_id, embedding, chunking)
             registry.routes.create(shared.corpus.name, corpus_id, index.index_id)
@@ -183,5 +186,5 @@ def _facts(logged: SourceReport, report: ConvergeReport, seconds: float) -> dict
         "docs_per_s": report.documents / seconds,
         "chunks_per_s": report.chunks / seconds,
         "commit_chunks_per_s": report.chunks / commit if commit else 0.0,
-        "cost_usd": 0.0,
+        "cost_usd": report.dollars,
     }

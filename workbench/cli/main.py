@@ -54,6 +54,7 @@ def workbench(
 def _register() -> None:
     from workbench.cli import (
         chunk_command,
+        cost_commands,
         demo_command,
         evaluate_commands,
         init_command,
@@ -80,6 +81,7 @@ def _register() -> None:
         app.command()(command)
     app.add_typer(corpus.index_app, name="index")
     app.add_typer(evaluate_commands.models_app, name="models")
+    app.add_typer(cost_commands.cost_app, name="cost")
 
 
 _register()

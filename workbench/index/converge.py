@@ -24,7 +24,10 @@ USER_PREFIX = "u."
 
 @dataclass(slots=True)
 class ConvergeReport:
-    """What one converge did; ``seconds`` by stage are seen from the driver."""
+    """What one converge did; ``seconds`` by stage are seen from the driver.
+
+    ``dollars`` are filled in by who knows the run.
+    """
 
     index: str
     documents: int = 0
@@ -33,6 +36,7 @@ class ConvergeReport:
     deletes: int = 0
     encoding: EncodingCounts = field(default_factory=EncodingCounts)
     seconds: dict[str, float] = field(default_factory=dict)
+    dollars: float = 0.0
 
 
 @dataclass(slots=True)

@@ -15,6 +15,7 @@ from workbench.records import Quarantined
 from workbench.results import Result
 from workbench.spec import ChunkingSpec, EmbeddingSpec
 from workbench.state.index_records import Index
+from workbench.state.runs import EncodingRun
 
 SHOWN_QUARANTINED = 20
 
@@ -89,6 +90,31 @@ def new_run() -> str:
     return uuid.uuid4().hex[:12]
 
 
+def run_of(
+    run: str, index: Index, report: ConvergeReport, *, source: str, corpus: str, tenant: str
+) -> EncodingRun:
+    """What the registry keeps of a run."""
+    counts = report.encoding
+    return EncodingRun(
+        run=run,
+        model=index.embedding.model,
+        fingerprint=index.embedding.fingerprint,
+        chunking_id=index.chunking.chunking_id,
+        source=source,
+        corpus=corpus,
+        tenant=tenant,
+        chunks=report.chunks,
+        calls=counts.encoder_calls,
+        encoded=counts.encoded,
+        hits=counts.cache_hits,
+        tokens=counts.tokens,
+        truncated=counts.truncated,
+        dollars=report.dollars,
+        seconds=report.seconds.get("total", 0.0),
+        commit_seconds=report.seconds.get("commit", 0.0),
+    )
+
+
 def check_space(
     corpus: str, served: Index, embedding: EmbeddingSpec, chunking: ChunkingSpec
 ) -> None:
@@ -134,7 +160,7 @@ def result_of(
         truncated=counts.truncated,
         upserts=converged.upserts,
         deletes=converged.deletes,
-        cost_usd=0.0,
+        cost_usd=converged.dollars,
         seconds=time.perf_counter() - started,
         read_seconds=source.read_seconds,
         source_seconds=source.seconds,

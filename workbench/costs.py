@@ -1,0 +1,259 @@
+"""What was spent, and what a run would cost: the verbs behind ``Workbench.costs``."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from workbench.cost.budget import Budget
+from workbench.cost.forecast import (
+    SAMPLE_DOCUMENTS,
+    SEED,
+    CostForecast,
+    Estimate,
+    Sampled,
+    Speed,
+    dollars_of,
+    hours_of,
+    reservoir,
+    scaled,
+    speed_of,
+)
+from workbench.cost.prices import LOCAL, Price, price_of
+from workbench.cost.report import CostReport, cost_report
+from workbench.data.chunk import chunk_document
+from workbench.data.load import data_dirs, open_source
+from workbench.errors import SourceError, UnknownName
+from workbench.index.plan import cleaned
+from workbench.models import counter_for
+from workbench.models.stages import EncodeStage
+from workbench.records import DEFAULT_TENANT, SourceDocument
+from workbench.run.inline import usable_cpus
+from workbench.spec import ChunkingSpec, EmbeddingSpec
+from workbench.specs import specs_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from workbench.data.source import Source
+    from workbench.session import Workbench
+    from workbench.state.ledger import By
+    from workbench.state.vault import Vault
+
+KEYS: tuple[By, ...] = ("model", "corpus", "tenant", "day")
+TRIAL_TEXTS = 16
+TRIAL_BATCHES = 8
+TRIAL_SECONDS = 10.0
+"""A trial of the speed ends after so many batches of so many texts, or so much time."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a forecast is of."""
+
+    source: str
+    tenant: str
+    embedding: EmbeddingSpec
+    chunking: ChunkingSpec
+    price: Price
+
+
+@dataclass(slots=True)
+class _Read:
+    """What reading a source told."""
+
+    documents: int = 0
+    characters: int = 0
+    quarantined: int = 0
+
+
+class Costs:
+    """Costs of one session."""
+
+    def __init__(self, bench: Workbench) -> None:
+        """Use ``Workbench.costs``."""
+        self._bench = bench
+
+    def report(self, by: str = "model", corpus: str | None = None) -> CostReport:
+        """The ledger added up by ``model``, ``corpus``, ``tenant`` or ``day``.
+
+        Raises:
+            UnknownName: There is no such key, or no such corpus.
+        """
+        registry = self._bench.workspace.registry
+        chosen = next((key for key in KEYS if key == by), None)
+        if chosen is None:
+            raise UnknownName.among("key of the report", by, KEYS)
+        if corpus is not None:
+            registry.documents.corpus(corpus)
+        return cost_report(registry, self._bench.config.budget, by=chosen, corpus=corpus)
+
+    def forecast(
+        self,
+        source: str,
+        *,
+        model: str | None = None,
+        chunking: str | None = None,
+        tenant: str = DEFAULT_TENANT,
+        sample: int = SAMPLE_DOCUMENTS,
+    ) -> CostForecast:
+        """What ingesting ``source`` would take; it is written down and compared with the run.
+
+        The source is read to its end; ``sample`` of its documents are cut and counted. A model
+        that runs here encodes some of their chunks when no former run tells its speed. A provider
+        is never called.
+
+        Raises:
+            SourceError: The source holds no readable document.
+            UnknownPrice: The model has no price.
+        """
+        bench = self._bench
+        config = bench.config
+        embedding, spec = specs_of(
+            model or config.model, chunking or config.chunking, config, bench.notify
+        )
+        price = price_of(embedding, config.budget.prices)
+        opened = open_source(source, data_dirs=data_dirs(), options=config.source)
+        asked = _Asked(opened.name, tenant, embedding, spec, price)
+        read = _Read()
+        chosen, _ = reservoir(_readable(opened, read, bench.progress), sample)
+        if not chosen:
+            raise SourceError(
+                f"{opened.name} holds no readable document ({read.quarantined} quarantined); "
+                "there is nothing to forecast. Check the path and the columns."
+            )
+        counted = _Counted(asked, bench.workspace.vault)
+        samples = [counted.sampled(document) for document in chosen]
+        runs = bench.workspace.registry.runs
+        speed = speed_of(runs.all(), embedding.fingerprint)
+        if not speed.tokens_per_s and embedding.provider in LOCAL and counted.texts:
+            speed = _tried(bench, embedding, counted.texts, speed)
+        found = _put_together(bench, asked, read, samples, speed)
+        runs.forecast(
+            asked.source, embedding.model, embedding.fingerprint, spec.chunking_id, found.to_dict()
+        )
+        return found
+
+
+def _put_together(
+    bench: Workbench, asked: _Asked, read: _Read, samples: list[Sampled], speed: Speed
+) -> CostForecast:
+    settings = bench.config.budget
+    embedding, price = asked.embedding, asked.price
+    complete = len(samples) == read.documents
+
+    def total(field: Callable[[Sampled], int]) -> tuple[Estimate, NDArray[np.float64]]:
+        return scaled(samples, read.characters, field, complete=complete)
+
+    tokens, draws = total(lambda one: one.new_tokens)
+    chunks = total(lambda one: one.chunks)[0].value
+    all_tokens = total(lambda one: one.tokens)[0].value
+    hours = hours_of(draws, chunks, speed)
+    dollars = dollars_of(tokens, hours, price, settings)
+    left = Budget.of(bench.workspace.registry.ledger, settings).left("")
+    charged = price.dollars(round(tokens.value))
+    return CostForecast(
+        source=asked.source, model=embedding.model, fingerprint=embedding.fingerprint,
+        chunking=asked.chunking.name, documents=read.documents, sampled=len(samples),
+        chunks=round(chunks), all_tokens=round(all_tokens),
+        cached_share=1 - tokens.value / all_tokens if all_tokens else 0.0,
+        tokens=round(tokens.value), tokens_low=round(tokens.low), tokens_high=round(tokens.high),
+        dollars=dollars.value, dollars_low=dollars.low, dollars_high=dollars.high,
+        hours=None if hours is None else hours.value,
+        hours_low=None if hours is None else hours.low,
+        hours_high=None if hours is None else hours.high,
+        price=str(price), speed=speed.origin,
+        within_budget=left is None or charged <= left,
+        notes=_notes(read, speed, left, charged),
+    )  # fmt: skip
+
+
+class _Counted:
+    """Cuts documents as an ingest would, and counts what is not in the vault."""
+
+    def __init__(self, asked: _Asked, vault: Vault) -> None:
+        self._asked = asked
+        self._counter = counter_for(asked.embedding)
+        self._vault = vault
+        self._seen: set[bytes] = set()
+        self.texts: list[str] = []
+
+    def sampled(self, item: SourceDocument) -> Sampled:
+        """The sizes of one document; a text that an earlier one had counts as kept."""
+        asked = self._asked
+        document = cleaned(item, asked.tenant)
+        chunks = chunk_document(document, asked.chunking, self._counter, asked.source)
+        keys = [
+            asked.embedding.vault_key("document", asked.tenant, chunk.encoded) for chunk in chunks
+        ]
+        tokens = {key: self._tokens(chunk.encoded) for key, chunk in zip(keys, chunks, strict=True)}
+        fresh = [key for key in tokens if key not in self._seen]
+        known = self._vault.get(fresh)
+        self._seen.update(fresh)
+        self.texts += [chunk.encoded for chunk in chunks]
+        return Sampled(
+            characters=len(item.text) + len(item.title),
+            chunks=len(chunks),
+            tokens=sum(tokens[key] for key in keys),
+            new_tokens=sum(tokens[key] for key in fresh if key not in known),
+        )
+
+    def _tokens(self, text: str) -> int:
+        embedding = self._asked.embedding
+        found = self._counter.count(embedding.prompt("document") + text)
+        return min(found, embedding.max_tokens) if embedding.max_tokens else found
+
+
+def _readable(
+    source: Source, read: _Read, progress: Callable[[str, int, int], None]
+) -> Iterator[SourceDocument]:
+    for item in source:
+        if not isinstance(item, SourceDocument):
+            read.quarantined += 1
+            continue
+        read.documents += 1
+        read.characters += len(item.text) + len(item.title)
+        progress("read", read.documents, 0)
+        yield item
+
+
+def _tried(bench: Workbench, embedding: EmbeddingSpec, texts: list[str], known: Speed) -> Speed:
+    """The speed of encoding some of ``texts`` in this process, nothing kept of it."""
+    settings = bench.config.executor
+    on_ray = settings.kind == "ray"
+    encode = EncodeStage(embedding, "document").build(settings.threads if on_ray else usable_cpus())
+    workers = (settings.actors or usable_cpus()) if on_ray else 1
+    chosen = random.Random(SEED).sample(texts, min(len(texts), TRIAL_TEXTS * TRIAL_BATCHES))  # noqa: S311
+    chosen.sort(key=len)
+    batches = [tuple(chosen[at : at + TRIAL_TEXTS]) for at in range(0, len(chosen), TRIAL_TEXTS)]
+    random.Random(SEED).shuffle(batches)  # noqa: S311
+    encode(batches[0])  # the first batch pays for what is loaded lazily
+    began = time.perf_counter()
+    rates: list[float] = []
+    for done, batch in enumerate(batches, 1):
+        bench.progress("try the speed", done, len(batches))
+        started = time.perf_counter()
+        tokens = encode(batch).tokens
+        rates.append(tokens * workers / (time.perf_counter() - started))
+        if time.perf_counter() - began > TRIAL_SECONDS:
+            break
+    tried = sum(map(len, batches[: len(rates)]))
+    on = f", times {workers} workers" if workers > 1 else ""
+    return Speed(tuple(rates), known.seconds_per_chunk, f"{tried} texts encoded just now{on}")
+
+
+def _notes(read: _Read, speed: Speed, left: float | None, charged: float) -> tuple[str, ...]:
+    notes = []
+    if not speed.tokens_per_s:
+        notes.append("no former run of this model tells its speed, and a provider is not called")
+    elif not speed.seconds_per_chunk:
+        notes.append("writing to the store was not measured here yet and is not in the hours")
+    if left is not None and charged > left:
+        notes.append(f"the budget has ${left:.6f} left: the run would be stopped before it ends")
+    if read.quarantined:
+        notes.append(f"{read.quarantined:,} documents can not be read and are not in it")
+    return tuple(notes)
