@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from workbench.data.load import data_dirs, open_source
 from workbench.errors import ConfigError, SourceError
 from workbench.evaluate.known_items import known_item_queries
 from workbench.evaluate.queries_file import OwnQueries, read_queries
-from workbench.evaluate.write import write_eval_set
+from workbench.evaluate.write import check_replaceable, write_eval_set
 from workbench.index.plan import cleaned
 from workbench.records import DEFAULT_TENANT, Document, Query, SourceDocument
 from workbench.results import Result, text_table
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from workbench.session import Workbench
 
 KNOWN_ITEMS = 150
+_PLAIN_NAME = re.compile(r"\w[\w.-]{0,99}")
 SHOWN = 3
 """Queries without judgements that are answered for the eye."""
 
@@ -132,7 +134,7 @@ class InitResult(Result):
             first,
             f"  workbench compare {self.eval_set} {versus} {config}",
             f"  workbench ui {config}     # the runs in MLflow",
-            f"Queries of your own go into {self.eval_set} (queries.jsonl, qrels/test.tsv).",
+            f"Judged queries: --queries FILE, or edit a copy of {self.eval_set}.",
         ]
 
 
@@ -147,6 +149,7 @@ def run_init(bench: Workbench, plan: Plan) -> InitResult:
     """
     started = time.perf_counter()
     _check_models(bench, plan)
+    folder = _set_folder(bench.config.home, plan.corpus)
     documents, total = _documents(bench, plan)
     own = read_queries(plan.queries) if plan.queries else OwnQueries((), {})
     _check_judged(own, documents, plan)
@@ -160,7 +163,6 @@ def run_init(bench: Workbench, plan: Plan) -> InitResult:
     if len(documents) == total:
         corpus = bench.corpus(plan.corpus)
         report = corpus.ingest(plan.source, model=plan.models[0], chunking=plan.chunking)
-    folder = bench.config.home / "eval_sets" / plan.corpus
     folder.parent.mkdir(parents=True, exist_ok=True)
     write_eval_set(folder, documents, queries, qrels, _card(plan, len(documents), synthetic))
     baseline, candidate = plan.models
@@ -174,6 +176,18 @@ def run_init(bench: Workbench, plan: Plan) -> InitResult:
         plan, report, len(documents), synthetic, folder, evaluation, comparison, answers,
         time.perf_counter() - started,
     )  # fmt: skip
+
+
+def _set_folder(home: Path, corpus: str) -> Path:
+    """Where the evaluation set goes: a folder that is free or that an earlier run has written."""
+    if not _PLAIN_NAME.fullmatch(corpus):
+        raise ConfigError(
+            f"the corpus name {corpus!r} also names a folder here; use letters, digits, dots, "
+            "hyphens and underscores, not starting with a dot"
+        )
+    folder = home / "eval_sets" / corpus
+    check_replaceable(folder)
+    return folder
 
 
 def _check_models(bench: Workbench, plan: Plan) -> None:
@@ -213,6 +227,8 @@ def _texts(documents: Sequence[Document]) -> list[tuple[str, str]]:
 def _check_judged(own: OwnQueries, documents: Sequence[Document], plan: Plan) -> None:
     known = {document.document_id for document in documents}
     named = {document for gains in own.qrels.values() for document in gains}
+    if own.qrels and not any(gain > 0 for gains in own.qrels.values() for gain in gains.values()):
+        raise SourceError(f"{plan.queries} judges no document relevant: every score is 0 or less")
     missing = sorted(named - known)
     if missing:
         raise SourceError(
@@ -239,8 +255,11 @@ def write_config(plan: Plan, config: Config) -> None:
             "with --write"
         )
     part = plan.config_file.with_name(f".{plan.config_file.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(plan.config_file)
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(plan.config_file)
+    except OSError as error:
+        raise ConfigError(f"cannot write {plan.config_file}: {error}") from error
 
 
 def _card(plan: Plan, documents: int, synthetic: bool) -> str:

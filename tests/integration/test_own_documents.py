@@ -82,6 +82,7 @@ def test_the_page_of_chunks_holds_the_text_once_and_escaped(run, page, tmp_path)
         (["--chunking", "64:64"], "more than half"),
         (["--chunking", "512", "--model", "minilm-l6"], "reads only 256"),
         (["--id", "other"], "unknown document 'other'"),
+        (["--html", "no/such/page.html"], "cannot write the page"),
     ],
 )
 def test_chunkings_that_can_not_work_say_why(run, page, argv, expected):
@@ -194,11 +195,15 @@ def test_init_on_a_part_of_the_documents_indexes_nothing_yet(run, folder):
         (["pages", "--models", "nope", "bm25"], "unknown encoder 'nope'"),
         (["pages", "--models", "wordllama", "wordllama"], "two different models"),
         (["pages", "--write", "taken.yaml"], "taken.yaml exists and says something else"),
+        (["pages", "--write", "no/such/c.yaml"], "cannot write"),
+        (["pages", "--corpus", "../outside"], "also names a folder"),
+        (["pages", "--queries", "zero.csv"], "judges no document relevant"),
     ],
 )
 def test_an_init_that_can_not_work_leaves_nothing_behind(run, folder, tmp_path, argv, expected):
     (tmp_path / "empty").mkdir()
     (tmp_path / "wrong.csv").write_text("query,document_id\nx,page99.md\n", encoding="utf-8")
+    (tmp_path / "zero.csv").write_text("query,document_id,score\nx,page1.md,0\n", encoding="utf-8")
     (tmp_path / "taken.yaml").write_text("model: mine\n", encoding="utf-8")
     before = sorted(path.name for path in tmp_path.iterdir())
     code, text = run("init", *argv)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 import pytest
 
@@ -200,6 +201,20 @@ def test_overlap_falls_back_to_words_when_a_sentence_is_too_long() -> None:
     text = "a b c d e f g h. i j k l m n o p."
     chunks = chunk_document(Document("d", text), sentence_spec(13, 2), WordCounter(), "c")
     assert [text[c.start : c.end] for c in chunks] == ["a b c d e f g h.", "h. i j k l m n o p."]
+
+
+def test_text_without_spaces_overlaps_too() -> None:
+    class Characters(WordCounter):
+        def offsets(self, text: str) -> list[tuple[int, int]]:
+            return [(i, i + 1) for i in range(len(text))]
+
+        def count(self, text: str) -> int:
+            return len(text)
+
+    text = "".join(chr(0x4E00 + i) for i in range(100))
+    chunks = chunk_document(Document("d", text), sentence_spec(30, 3), Characters(), "c")
+    shared = [b.end - a.start for b, a in pairwise(chunks)]
+    assert set(shared) == {3}
 
 
 def test_a_title_longer_than_half_the_budget_is_cut_at_a_word() -> None:

@@ -17,6 +17,7 @@ from workbench.cli.common import (
     settings,
     wants_json,
 )
+from workbench.errors import ConfigError
 
 
 def chunk(
@@ -40,7 +41,10 @@ def chunk(
     with session(settings(home, config), quiet=as_json) as bench:
         found = bench.chunk(source, model=model, chunking=chunking, document_id=document_id)
     if html is not None:
-        html.write_text(found.to_html(), encoding="utf-8")
+        try:
+            html.write_text(found.to_html(), encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"cannot write the page to {html}: {error}") from error
     emit(found, as_json=as_json)
     if html is not None and not as_json:
         typer.echo(f"\npage: {html.absolute()}")

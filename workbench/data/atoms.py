@@ -93,6 +93,7 @@ def _fitting(text: str, unit: Span, ruler: TokenRuler, room: int) -> list[Span]:
     """``unit``, cut at clauses, words and characters where it is longer than ``room`` tokens."""
     if ruler.count(unit.start, unit.end) <= room:
         return [unit]
+    cut = room - room // 8  # the usual overlap still fits beside such a piece
     spans = [unit]
     for pattern in (CLAUSE_END, WORD_END):
         spans = [
@@ -110,7 +111,7 @@ def _fitting(text: str, unit: Span, ruler: TokenRuler, room: int) -> list[Span]:
         for part in (
             (span,)
             if ruler.count(span.start, span.end) <= room
-            else pieces(text, span, between_clusters(text, span, ruler.cuts(span, room)))
+            else pieces(text, span, between_clusters(text, span, ruler.cuts(span, cut)))
         )
     ]
 

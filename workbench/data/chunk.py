@@ -271,11 +271,15 @@ class _Packer:
         return start if start < fresh else self._word_overlap(before, tokens, fresh)
 
     def _word_overlap(self, before: Span, tokens: int, fresh: int) -> int:
-        position = max(before.start + 1, self.ruler.back(before.end, tokens))
+        earliest = position = max(before.start + 1, self.ruler.back(before.end, tokens))
         while position < before.end and not self.text[position - 1].isspace():
             position += 1
         position = self._next_visible(position)
-        return position if position < before.end else fresh
+        if position < before.end:
+            return position
+        # Scripts and data without spaces: between two characters.
+        (cut,) = between_clusters(self.text, before, iter((earliest,)))
+        return cut if earliest <= cut < before.end else fresh
 
 
 def _headers(

@@ -22,7 +22,10 @@ __all__ = ["MAX_DEPTH", "Page", "TooDeep", "read_page"]
 MAX_DEPTH = 1_000
 """Most elements (of those that must be closed) open at the same time."""
 
-_SKIPPED_TAGS = "audio canvas datalist math nav noscript object script style svg template video"
+_SKIPPED_TAGS = (
+    "annotation annotation-xml audio canvas datalist nav noscript object script style svg template "
+    "video"
+)
 _PARAGRAPH_TAGS = "blockquote dl hr p section h1 h2 h3 h4 h5 h6"
 _LINE_TAGS = (
     "address article aside body button caption dd details dialog div dt fieldset figcaption "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import re
 import zlib
 from collections.abc import Iterator
 from io import BufferedReader
@@ -12,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from workbench.config import SourceConfig
+from workbench.data.blocks import blocks
 from workbench.data.clean import is_blank
 from workbench.data.encodings import Transcoded, decoded, hint, marked
 from workbench.data.files import opened, printable, read_whole, unchanged
-from workbench.data.html import TooDeep, read_page
+from workbench.data.html import Page, TooDeep, read_page
 from workbench.data.source import (
     MAX_ROWS,
     MAX_TEXT_BYTES,
@@ -40,7 +40,6 @@ _MAX_BLANK = 1_000_000
 _LONG_LINE = MEGABYTE
 _MAX_VALUES = 2_000_000
 _MAX_TITLE = 1_000
-_HEADING = re.compile(r"^#{1,6}[ \t]+(\S.*)$", re.MULTILINE)
 _DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error)
 
 
@@ -180,7 +179,7 @@ def read_text(path: Path, document_id: str, options: SourceConfig = DEFAULTS) ->
     title = _heading(path, text)
     if is_page and not problem:
         try:
-            text, title = read_page(text, boilerplate=options.boilerplate == "keep")
+            text, title = _page(text, keep=options.boilerplate == "keep")
         except TooDeep as error:
             problem = f"{error}. Simplify the page."
     if not problem and is_blank(text):
@@ -194,8 +193,14 @@ def read_text(path: Path, document_id: str, options: SourceConfig = DEFAULTS) ->
 _NO_TEXT = ": the page shows no text but navigation, scripts or what source.boilerplate removes"
 
 
+def _page(html: str, *, keep: bool) -> Page:
+    """Text and title; a page that would be nothing but furniture is kept whole."""
+    page = read_page(html, boilerplate=keep)
+    return read_page(html) if not keep and is_blank(page.text) else page
+
+
 def _heading(path: Path, text: str) -> str:
     if path.suffix.lower() != ".md":
         return ""
-    match = _HEADING.search(text)
-    return match[1].rstrip(" \t#") if match else ""
+    found = next((block for block in blocks(text) if block.kind == "heading"), None)
+    return text[found.start : found.end].strip("# \t") if found else ""
