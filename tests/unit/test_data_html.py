@@ -87,6 +87,11 @@ def test_boilerplate_is_removed_on_demand_only() -> None:
     assert "Menu" not in kept
 
 
+def test_formulas_keep_their_signs_once() -> None:
+    formula = "<math><semantics><mi>E</mi><mo>=</mo><mi>m</mi><annotation>E=m</annotation></math>"
+    assert text(f"<p>It says {formula}.</p>") == "It says E=m."
+
+
 def test_a_page_nested_too_deep_is_refused() -> None:
     assert text("<div>" * MAX_DEPTH + "x") == "x"
     assert text("<b>" * 100_000 + "x") == "x"

@@ -321,3 +321,13 @@ def test_without_a_network_the_error_says_what_to_do(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(SourceError, match=r"'owner/name'.*network.*save_to_disk\(FOLDER\)"):
         items("hf:owner/name")
+
+
+def test_a_page_that_is_one_form_keeps_its_text(tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text("<form><nav>Menu</nav><p>The story.</p></form>")
+    assert [item.text for item in documents(tmp_path, boilerplate="remove")] == ["The story."]
+
+
+def test_the_title_of_markdown_is_a_heading_and_not_a_comment_in_code(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("```\n# a comment\n```\n\n## The heading ##\n")
+    assert [item.title for item in documents(tmp_path)] == ["The heading"]
