@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from workbench.config import CacheConfig, StoreConfig
-from workbench.errors import ConfigError, StoreDamaged
+from workbench.config import CacheConfig, Config, StoreConfig
+from workbench.errors import ConfigError, StateError, StoreDamaged
 from workbench.index.recover import holds_what_it_should
 from workbench.protocols import Store
 from workbench.state.cache import CachedVault
@@ -88,6 +89,29 @@ def ephemeral_workspace(
     )  # fmt: skip
     registry = Registry(None, accounts=home.registry)
     return Workspace(registry, open_vault(home, cache or CacheConfig(), notify), store, [])
+
+
+@contextmanager
+def open_records(
+    config: Config, notify: Callable[[str], None]
+) -> Iterator[tuple[Registry, CachedVault]]:
+    """Registry and vault of an existing home without its store: sessions may be open beside.
+
+    Raises:
+        StateError: Nothing was ever kept there.
+    """
+    if not config.home.is_dir():
+        raise StateError(f"{config.home} does not exist yet; ingest something, or give --home")
+    home = Home(config.home)
+    vault = open_vault(home, config.cache, notify)
+    try:
+        registry = Registry(home.registry)
+        try:
+            yield registry, vault
+        finally:
+            registry.close()
+    finally:
+        vault.close()
 
 
 def open_vault(home: Home, settings: CacheConfig, notify: Callable[[str], None]) -> CachedVault:

@@ -53,6 +53,7 @@ def workbench(
 
 def _register() -> None:
     from workbench.cli import (
+        cache_commands,
         chunk_command,
         cost_commands,
         demo_command,
@@ -81,6 +82,7 @@ def _register() -> None:
         app.command()(command)
     app.add_typer(corpus.index_app, name="index")
     app.add_typer(evaluate_commands.models_app, name="models")
+    app.add_typer(cache_commands.cache_app, name="cache")
     app.add_typer(cost_commands.cost_app, name="cost")
 
 

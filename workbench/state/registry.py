@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from workbench.state.cache_use import CacheUse
 from workbench.state.db import Database
 from workbench.state.documents import Documents
 from workbench.state.indexes import Indexes
@@ -37,6 +38,7 @@ class Registry:
         self.leases = Leases(self._db, clock)
         self.indexes = Indexes(self._db, self.leases)
         self.routes = Routes(self._db)
+        self.use = CacheUse(self._db, self._accounts)
         self.ledger = Ledger(self._accounts, clock)
         self.runs = EncodingRuns(self._accounts, clock)
 

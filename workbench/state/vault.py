@@ -186,6 +186,10 @@ class Vault:
                 )
             }
 
+    def now(self) -> float:
+        """The time by which vectors have an age (Unix)."""
+        return self._clock()
+
     def expire(self, older_than: float) -> int:
         """Remove query vectors made more than ``older_than`` seconds ago; returns how many."""
         keys = self.matching(role="query", before=self._clock() - older_than)
