@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from workbench.cost.budget import Budget
 from workbench.cost.forecast import (
+    ASSUMED_CHUNKS_PER_S,
     SAMPLE_DOCUMENTS,
     SEED,
     CostForecast,
@@ -131,7 +132,7 @@ class Costs:
         runs = bench.workspace.registry.runs
         speed = speed_of(runs.all(), embedding.fingerprint)
         if not speed.tokens_per_s and embedding.provider in LOCAL and counted.texts:
-            speed = _tried(bench, embedding, counted.texts, speed)
+            speed = _tried(bench, embedding, counted, speed)
         found = _put_together(bench, asked, read, samples, speed)
         runs.forecast(
             asked.source, embedding.model, embedding.fingerprint, spec.chunking_id, found.to_dict()
@@ -180,13 +181,22 @@ class _Counted:
         self._counter = counter_for(asked.embedding)
         self._vault = vault
         self._seen: set[bytes] = set()
+        self._seconds = 0.0
+        self._all_tokens = 0
         self.texts: list[str] = []
+
+    @property
+    def seconds_per_token(self) -> float:
+        """What cutting took, for each token that came of it."""
+        return self._seconds / self._all_tokens if self._all_tokens else 0.0
 
     def sampled(self, item: SourceDocument) -> Sampled:
         """The sizes of one document; a text that an earlier one had counts as kept."""
         asked = self._asked
+        started = time.perf_counter()
         document = cleaned(item, asked.tenant)
         chunks = chunk_document(document, asked.chunking, self._counter, asked.source)
+        self._seconds += time.perf_counter() - started
         keys = [
             asked.embedding.vault_key("document", asked.tenant, chunk.encoded) for chunk in chunks
         ]
@@ -195,10 +205,12 @@ class _Counted:
         known = self._vault.get(fresh)
         self._seen.update(fresh)
         self.texts += [chunk.encoded for chunk in chunks]
+        all_tokens = sum(tokens[key] for key in keys)
+        self._all_tokens += all_tokens
         return Sampled(
             characters=len(item.text) + len(item.title),
             chunks=len(chunks),
-            tokens=sum(tokens[key] for key in keys),
+            tokens=all_tokens,
             new_tokens=sum(tokens[key] for key in fresh if key not in known),
         )
 
@@ -221,16 +233,14 @@ def _readable(
         yield item
 
 
-def _tried(bench: Workbench, embedding: EmbeddingSpec, texts: list[str], known: Speed) -> Speed:
-    """The speed of encoding some of ``texts`` in this process, nothing kept of it."""
+def _tried(bench: Workbench, embedding: EmbeddingSpec, counted: _Counted, known: Speed) -> Speed:
+    """The speed of cutting and encoding some of the texts in this process; nothing is kept."""
     settings = bench.config.executor
     on_ray = settings.kind == "ray"
-    encode = EncodeStage(embedding, "document").build(settings.threads if on_ray else usable_cpus())
+    threads = settings.threads if on_ray else usable_cpus()
     workers = (settings.actors or usable_cpus()) if on_ray else 1
-    chosen = random.Random(SEED).sample(texts, min(len(texts), TRIAL_TEXTS * TRIAL_BATCHES))  # noqa: S311
-    chosen.sort(key=len)
-    batches = [tuple(chosen[at : at + TRIAL_TEXTS]) for at in range(0, len(chosen), TRIAL_TEXTS)]
-    random.Random(SEED).shuffle(batches)  # noqa: S311
+    encode = EncodeStage(embedding, "document").build(threads)
+    batches = _trial(counted.texts)
     encode(batches[0])  # the first batch pays for what is loaded lazily
     began = time.perf_counter()
     rates: list[float] = []
@@ -238,20 +248,35 @@ def _tried(bench: Workbench, embedding: EmbeddingSpec, texts: list[str], known: 
         bench.progress("try the speed", done, len(batches))
         started = time.perf_counter()
         tokens = encode(batch).tokens
-        rates.append(tokens * workers / (time.perf_counter() - started))
+        seconds = time.perf_counter() - started + tokens * counted.seconds_per_token
+        rates.append(tokens * workers / seconds)
         if time.perf_counter() - began > TRIAL_SECONDS:
             break
     tried = sum(map(len, batches[: len(rates)]))
     on = f", times {workers} workers" if workers > 1 else ""
-    return Speed(tuple(rates), known.seconds_per_chunk, f"{tried} texts encoded just now{on}")
+    return Speed(tuple(rates), known.chunks_per_s, f"{tried} texts encoded just now{on}")
+
+
+def _trial(texts: list[str]) -> list[tuple[str, ...]]:
+    """Batches of texts of like length, as a run sends them, in random order."""
+    generator = random.Random(SEED)  # noqa: S311 (a sample, not a secret)
+    chosen = generator.sample(texts, min(len(texts), TRIAL_TEXTS * TRIAL_BATCHES))
+    chosen.sort(key=len)
+    starts = range(0, len(chosen), TRIAL_TEXTS)
+    batches = [tuple(chosen[at : at + TRIAL_TEXTS]) for at in starts]
+    generator.shuffle(batches)
+    return batches
 
 
 def _notes(read: _Read, speed: Speed, left: float | None, charged: float) -> tuple[str, ...]:
     notes = []
     if not speed.tokens_per_s:
         notes.append("no former run of this model tells its speed, and a provider is not called")
-    elif not speed.seconds_per_chunk:
-        notes.append("writing to the store was not measured here yet and is not in the hours")
+    elif not speed.chunks_per_s:
+        notes.append(
+            f"writing was not measured here yet: {ASSUMED_CHUNKS_PER_S:,.0f} chunks per second are "
+            "assumed"
+        )
     if left is not None and charged > left:
         notes.append(f"the budget has ${left:.6f} left: the run would be stopped before it ends")
     if read.quarantined:

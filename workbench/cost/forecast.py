@@ -25,6 +25,9 @@ ENOUGH_RUNS = 3
 ASSUMED_SPREAD = 0.25
 """Relative spread assumed of a speed that was measured fewer times than that."""
 
+ASSUMED_CHUNKS_PER_S = 1_200.0
+"""What one store commits per second, until that was measured here."""
+
 T = TypeVar("T")
 
 
@@ -49,13 +52,16 @@ class Sampled:
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """Measured speeds: tokens per second of encoding, seconds per chunk of writing.
+    """Measured speeds, one entry per measurement; empty = not measured.
 
-    ``tokens_per_s`` has one entry per measurement; empty = not measured.
+    Attributes:
+        tokens_per_s: Tokens cut and encoded per second.
+        chunks_per_s: Chunks written to store and registry per second.
+        origin: Where the first comes from, for people.
     """
 
     tokens_per_s: tuple[float, ...]
-    seconds_per_chunk: float
+    chunks_per_s: tuple[float, ...]
     origin: str
 
 
@@ -95,7 +101,8 @@ class CostForecast(Result):
         counted = "all were counted" if exact else f"{self.sampled:,} sampled"
         hours = "not measured here"
         if self.hours is not None:
-            hours = f"{self.hours:.3f} ({self.hours_low:.3f} to {self.hours_high:.3f})"
+            low, high = _words(self.hours_low), _words(self.hours_high)
+            hours = f"{_words(self.hours)} ({low} to {high})"
         lines = [
             f"{self.source} with {self.model}, chunking {self.chunking}",
             f"documents  {self.documents:,} ({counted}), about {self.chunks:,} chunks",
@@ -103,7 +110,7 @@ class CostForecast(Result):
             f"vault      has {self.cached_share:.1%} of {self.all_tokens:,} tokens already",
             f"price      {self.price}",
             f"dollars    {self.dollars:.6f} ({self.dollars_low:.6f} to {self.dollars_high:.6f})",
-            f"hours      {hours}; speed: {self.speed}",
+            f"time       {hours}; speed: {self.speed}",
         ]
         return "\n".join([*lines, *self.notes])
 
@@ -148,10 +155,11 @@ def speed_of(runs: Sequence[EncodingRun], fingerprint: str) -> Speed:
     """Speeds of former runs: encoding those of this space, writing those of any."""
     own = [run for run in runs if run.fingerprint == fingerprint and mostly_encoded(run)]
     measured = tuple(run.tokens / (run.seconds - run.commit_seconds) for run in own)
-    chunks = sum(run.chunks for run in runs)
-    commit = sum(run.commit_seconds for run in runs) / chunks if chunks else 0.0
+    written = tuple(
+        run.chunks / run.commit_seconds for run in runs if run.chunks and run.commit_seconds
+    )
     plural = "s" if len(own) > 1 else ""
-    return Speed(measured, commit, f"{len(own)} former run{plural} of this model here")
+    return Speed(measured, written, f"{len(own)} former run{plural} of this model here")
 
 
 def hours_of(
@@ -161,16 +169,26 @@ def hours_of(
     if not speed.tokens_per_s:
         return None
     generator = np.random.default_rng(seed)
-    logs = np.log(speed.tokens_per_s)
+    encode, encode_noise = _next(speed.tokens_per_s, len(tokens), generator)
+    write, write_noise = _next(
+        speed.chunks_per_s or (ASSUMED_CHUNKS_PER_S,), len(tokens), generator
+    )
+    draws = (tokens / encode / encode_noise + chunks / write / write_noise) / 3600
+    return _estimate((float(tokens.mean()) / encode + chunks / write) / 3600, draws)
+
+
+def _next(
+    measured: Sequence[float], size: int, generator: np.random.Generator
+) -> tuple[float, NDArray[np.float64]]:
+    """The middle of the measured speeds, and factors by which one more may differ from it."""
+    logs = np.log(measured)
     n = len(logs)
     if n >= ENOUGH_RUNS:
-        noise = generator.standard_t(n - 1, size=len(tokens)) * logs.std(ddof=1)
+        noise = generator.standard_t(n - 1, size=size) * logs.std(ddof=1)
     else:
-        noise = generator.normal(size=len(tokens)) * ASSUMED_SPREAD
-    noise *= np.sqrt(1 + 1 / n)  # one more measurement around a mean that is uncertain itself
-    draws = (tokens / np.exp(logs.mean() + noise) + chunks * speed.seconds_per_chunk) / 3600
-    middle = float(tokens.mean() / np.exp(logs.mean()) + chunks * speed.seconds_per_chunk) / 3600
-    return _estimate(middle, draws)
+        noise = generator.normal(size=size) * ASSUMED_SPREAD
+    # One more measurement around a mean that is uncertain itself.
+    return float(np.exp(logs.mean())), np.exp(noise * np.sqrt(1 + 1 / n))
 
 
 def dollars_of(
@@ -180,6 +198,12 @@ def dollars_of(
     if price.usd or hours is None:
         return Estimate(*(price.usd * n / price.per for n in _numbers(tokens)))
     return Estimate(*(settings.machine_usd_per_hour * n for n in _numbers(hours)))
+
+
+def _words(hours: float | None) -> str:
+    if hours is None:
+        return "unknown"
+    return f"{hours:,.2f} h" if hours >= 1 else f"{hours * 3600:,.1f} s"
 
 
 def _numbers(estimate: Estimate) -> tuple[float, float, float]:

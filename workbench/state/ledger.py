@@ -18,6 +18,8 @@ from workbench.state.schema import ledger
 
 By = Literal["model", "corpus", "tenant", "day"]
 SHOWN_REASON = 300
+UNKNOWN = "unknown"
+"""Group of the rows that were written before a ledger had such a column."""
 ROUNDING = 1e-9
 """Relative: sums of dollars are floats, and a limit may be used up to its last cent."""
 
@@ -150,7 +152,7 @@ class Ledger:
         ``dollars`` that is expected and not settled.
         """
         day = func.strftime("%Y-%m-%d", ledger.c.at, "unixepoch")
-        key = day if by == "day" else ledger.c[by]
+        key = day if by == "day" else func.coalesce(func.nullif(ledger.c[by], ""), UNKNOWN)
         on_the_way = case((ledger.c.state == "intended", ledger.c.dollars), else_=0.0)
         query = select(
             key.label(by),
