@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.data.load import data_dirs, open_source
 from workbench.errors import ConfigError
 from workbench.index.converge import Converger, ConvergeReport
-from workbench.index.encoding import VaultEncoder
+from workbench.index.encoding import Account, VaultEncoder
 from workbench.index.ingest import IngestResult, check_space, new_run, result_of, run_of
 from workbench.index.plan import SourceReport, log_source
 from workbench.index.verify import VerifyResult, verify
@@ -171,9 +171,7 @@ class Corpus:
         report = self._converger(run).converge(index)
         report.dollars = registry.ledger.spent(run)
         if report.encoding.encoded or report.encoding.cache_hits:
-            done = run_of(
-                run, index, report, source=source, corpus=self.name, tenant=self.tenant
-            )
+            done = run_of(run, index, report, source=source, corpus=self.name, tenant=self.tenant)
             registry.runs.finish(done)
         return report
 
@@ -211,7 +209,7 @@ class Corpus:
         """A retriever over ``index``, reranked when asked; ``known`` shares pair scores."""
         work = self._workspace
         encoder = VaultEncoder(
-            index.embedding, "query", work.vault, work.registry.ledger, new_run()
+            index.embedding, "query", work.vault, work.registry.ledger, self._account(new_run())
         )
         executor = self._bench.executor
         dense = DenseRetriever(
@@ -308,5 +306,9 @@ class Corpus:
         return Converger(
             work.registry, work.vault, work.store, self._bench.executor, corpus=self.name,
             window_chunks=settings.window_chunks, batch_texts=settings.batch_texts,
-            run=run or new_run(), progress=self._bench.progress,
+            account=self._account(run or new_run()), progress=self._bench.progress,
         )  # fmt: skip
+
+    def _account(self, run: str) -> Account:
+        bench = self._bench
+        return Account(run, self.name, bench.providers, bench.config.budget.prices)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from workbench.costs import Costs
     from workbench.evaluate.compare import CompareResult
     from workbench.evaluate.evaluate import EvaluateResult
+    from workbench.models.api.providers import Providers
     from workbench.models.canary import ModelCheck, ModelList
     from workbench.protocols import Executor, Tracker
     from workbench.run.services import Services, ServicesStatus
@@ -105,6 +106,9 @@ class Workbench:
         if "executor" in self.__dict__:
             self.executor.close()
             del self.__dict__["executor"]
+        if "providers" in self.__dict__:
+            self.providers.close()
+            del self.__dict__["providers"]
         while self._workspaces:
             self._workspaces.pop().close()
         self.__dict__.pop("workspace", None)
@@ -128,6 +132,13 @@ class Workbench:
             address=address, token_path=token,
         )  # fmt: skip
         return TellingExecutor(made, self.progress)
+
+    @cached_property
+    def providers(self) -> Providers:
+        """Encoders of remote models, made on first use."""
+        from workbench.models.api.providers import Providers
+
+        return Providers(self.config.providers)
 
     @cached_property
     def workspace(self) -> Workspace:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from workbench.index.encoding import EncodingCounts, VaultEncoder, batched
+from workbench.index.encoding import Account, EncodingCounts, VaultEncoder, Wanted, batched
 from workbench.models.stages import ChunkStage
 from workbench.protocols import Executor, Store
-from workbench.records import Chunk, Document, Scalar
+from workbench.records import Chunk, Document, Quarantined, Scalar
 from workbench.state.documents import LogEntry
 from workbench.state.index_records import Index, Planned
 from workbench.state.leases import Lease
@@ -26,6 +26,8 @@ USER_PREFIX = "u."
 class ConvergeReport:
     """What one converge did; ``seconds`` by stage are seen from the driver.
 
+    ``quarantined`` are documents with a chunk that the encoder refuses: their other chunks are in
+    the index. The chunk is tried again when the document changes or the index is rebuilt.
     ``dollars`` are filled in by who knows the run.
     """
 
@@ -36,6 +38,7 @@ class ConvergeReport:
     deletes: int = 0
     encoding: EncodingCounts = field(default_factory=EncodingCounts)
     seconds: dict[str, float] = field(default_factory=dict)
+    quarantined: list[Quarantined] = field(default_factory=list)
     dollars: float = 0.0
 
 
@@ -61,7 +64,7 @@ class Converger:
         corpus: str,
         window_chunks: int,
         batch_texts: int,
-        run: str,
+        account: Account,
         progress: Callable[[str, int, int], None] = lambda _stage, _done, _total: None,
     ) -> None:
         """Wire the parts; ``progress`` gets (stage, done, total) after every window."""
@@ -72,7 +75,7 @@ class Converger:
         self._corpus = corpus
         self._window_chunks = window_chunks
         self._batch_texts = batch_texts
-        self._run = run
+        self._account = account
         self._progress = progress
 
     def converge(self, index: Index) -> ConvergeReport:
@@ -131,11 +134,10 @@ class Converger:
 
     def _follow(self, index: Index, lease: Lease, head: int, report: ConvergeReport) -> None:
         encoder = VaultEncoder(
-            index.embedding, "document", self._vault, self._registry.ledger, self._run
+            index.embedding, "document", self._vault, self._registry.ledger, self._account
         )
         report.encoding = encoder.counts
         queue: deque[_Window] = deque()
-        sent: deque[list[bytes]] = deque()
 
         def commit(window: _Window, *, in_order: bool = True) -> None:
             self._commit(index, lease, window, encoder, report)
@@ -143,27 +145,24 @@ class Converger:
                 self._registry.indexes.advance(index, lease, window.last_seq)
             self._progress("index", window.last_seq, head)
 
-        def batches() -> Iterator[tuple[str, ...]]:
+        def batches() -> Iterator[Sequence[Wanted]]:
             for window in self._windows(index, head, encoder, report):
-                keyed = [
-                    (key, chunk.encoded)
+                wanted = [
+                    Wanted(key, chunk.encoded, plan.entry.tenant)
                     for plan in window.planned
                     for key, chunk in zip(plan.keys, plan.chunks, strict=True)
                 ]
-                missing = encoder.misses(keyed)
-                if not missing and not encoder.waits_for(k for k, _ in keyed):
+                missing = encoder.misses(wanted)
+                if not missing and not encoder.waits_for(one.key for one in wanted):
                     commit(window, in_order=not queue)
                     continue
                 queue.append(window)
-                parts = list(batched(missing, self._batch_texts))
+                parts = list(batched(missing, encoder.batch_texts(self._batch_texts)))
                 window.waiting = len(parts)
-                for part in parts:
-                    sent.append([key for key, _ in part])
-                    yield tuple(text for _, text in part)
+                yield from parts
 
         started = time.perf_counter()
-        for encoded in self._executor.map(encoder.stage, batches(), encoder.on_attempt):
-            encoder.accept(sent.popleft(), encoded)
+        for _ in encoder.stored(self._executor, batches()):
             _drain(queue, commit)
             queue[0].waiting -= 1
             _drain(queue, commit)
@@ -183,7 +182,7 @@ class Converger:
                 yield [entry.document for entry in page if entry.document]
 
         planned: list[Planned] = []
-        size = 0
+        size, enough = 0, encoder.window_chunks(self._window_chunks)
         for answers in self._executor.map(stage, batches()):
             chunked = iter(answers)
             for entry in pages.popleft():
@@ -193,7 +192,7 @@ class Converger:
                 size += max(1, len(chunks))
                 report.documents += 1
                 report.chunks += len(chunks)
-                if size >= self._window_chunks:
+                if size >= enough:
                     yield _Window(planned, entry.seq)
                     planned, size = [], 0
         if planned:
@@ -227,6 +226,7 @@ class Converger:
         """Vault (already done), store, registry; then remove from the store what went stale."""
         started = time.perf_counter()
         indexes = self._registry.indexes
+        window.planned = [_encodable(plan, encoder, report) for plan in window.planned]
         keys = [key for plan in window.planned for key in plan.keys]
         chunks = [chunk for plan in window.planned for chunk in plan.chunks]
         if chunks:
@@ -263,6 +263,25 @@ def _drain(queue: deque[_Window], commit: Callable[[_Window], None]) -> None:
     """Commit the windows at the head of ``queue`` that wait for no answer."""
     while queue and not queue[0].waiting:
         commit(queue.popleft())
+
+
+def _encodable(plan: Planned, encoder: VaultEncoder, report: ConvergeReport) -> Planned:
+    """``plan`` without chunks that have no vector; its document is reported."""
+    refused = [key for key in plan.keys if key in encoder.refused]
+    if not refused:
+        return plan
+    pairs = [
+        (chunk, key)
+        for chunk, key in zip(plan.chunks, plan.keys, strict=True)
+        if key not in encoder.refused
+    ]
+    left_out = f"{len(refused)} of {len(plan.chunks)} chunks left out"
+    report.quarantined.append(
+        Quarantined(plan.entry.document_id, f"{left_out}: {encoder.refused[refused[0]]}")
+    )
+    return replace(
+        plan, chunks=tuple(chunk for chunk, _ in pairs), keys=tuple(key for _, key in pairs)
+    )
 
 
 def _store_metadata(chunk: Chunk, index: Index, entry: LogEntry) -> dict[str, Scalar]:

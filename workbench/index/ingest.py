@@ -152,7 +152,7 @@ def result_of(
         changed=source.changed,
         deleted=source.deleted,
         kept=source.kept,
-        quarantined=tuple(source.quarantined),
+        quarantined=(*source.quarantined, *converged.quarantined),
         chunks=converged.chunks,
         encoder_calls=counts.encoder_calls,
         cache_hits=counts.cache_hits,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.errors import ModelError
+from workbench.models.api.catalogue import REMOTE
 from workbench.models.base import printable
 from workbench.models.files import files_of, sha256_of
 from workbench.protocols import TokenCounter
@@ -65,13 +66,23 @@ def counter_for(spec: EmbeddingSpec) -> TokenCounter:
     Raises:
         ModelMissing: The tokenizer is not on this machine.
     """
+    if spec.provider in REMOTE:
+        from workbench.models.api.counting import counter_of
+
+        return counter_of(spec)
     return _Counter(load_tokenizer(files_of(spec).tokenizer), special=adds_special_tokens(spec))
 
 
 def tokenizer_digest(spec: EmbeddingSpec) -> str:
     """First 16 hex digits of the SHA-256 of the tokenizer file of ``spec``.
 
+    For a remote model they name how its tokens are counted here: exactly, or by an estimate.
+
     Raises:
         ModelMissing: The tokenizer is not on this machine.
     """
+    if spec.provider in REMOTE:
+        from workbench.models.api.counting import counter_of
+
+        return counter_of(spec).digest
     return sha256_of([files_of(spec).tokenizer])[:16]

@@ -13,7 +13,7 @@ import numpy as np
 
 from workbench.errors import InvalidVectors
 from workbench.models.api.faults import Cure, Fault
-from workbench.models.base import normalized
+from workbench.models.truncate import normalized
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

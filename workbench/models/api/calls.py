@@ -137,7 +137,7 @@ class Calls:
         if fault.cure is Cure.SPLIT and n > 1:
             return part.halves()
         if fault.cure is Cure.SPLIT:
-            await self._prove(fault)
+            await self._prove(part.batch, fault)
             bad = frozenset({0})
         else:
             bad = fault.bad
@@ -150,11 +150,11 @@ class Calls:
         rest = [place for place in range(n) if place not in bad]
         return [part.take(rest)] if rest else []
 
-    async def _prove(self, fault: Fault) -> None:
+    async def _prove(self, batch: int, fault: Fault) -> None:
         """Make sure that a harmless text is not refused too; once for an encoder."""
         if self._encoder.proven:
             return
-        probe = Part(-1, (), (HARMLESS,), (len(HARMLESS.split()) + 2,))
+        probe = Part(batch, (), (HARMLESS,), (len(HARMLESS.split()) + 2,))
         try:
             call, answer = await self._attempts(probe)
         except Fault as refused:
@@ -165,7 +165,7 @@ class Calls:
                 "itself is wrong: check the model, its dimension and the provider's base_url."
             ) from None
         none = Encoded(answer.vectors[:0], answer.tokens or probe.total, 0)
-        await self._desk.ask(lambda: self._events.done(call, -1, (), none))
+        await self._desk.ask(lambda: self._events.done(call, batch, (), none))
 
     async def _attempts(self, part: Part) -> tuple[Any, Answer]:
         """Try until there is an answer, the attempts or the time are used up, or it is useless."""
@@ -185,10 +185,7 @@ class Calls:
                 wait = delay(attempt, fault, config.backoff, encoder.rng)
                 late = encoder.clock() + wait > until
                 if fault.cure is not Cure.AGAIN or attempt >= config.attempts or late:
-                    tries = f"{attempt} attempts" if attempt > 1 else "1 attempt"
-                    ended = f", waiting {wait:.0f} s more would pass the deadline" if late else ""
-                    reason = f"{fault.reason} (after {tries}{ended})"
-                    raise Fault(reason, fault.cure, bad=always_bad, error=fault.error) from None
+                    raise _given_up(fault, attempt, always_bad, wait if late else None) from None
             else:
                 encoder.proven = True
                 return call, answer
@@ -197,7 +194,7 @@ class Calls:
     def _intend(self, part: Part) -> Any:
         if self._error is not None:
             raise Stopped
-        return self._events.attempt(len(part.texts), part.total)
+        return self._events.attempt(part.batch, len(part.texts), part.total)
 
     async def _call(self, part: Part) -> Answer:
         task = asyncio.current_task()
@@ -218,3 +215,15 @@ class Calls:
 
     def _about(self, fault: Fault) -> str:
         return f"{self._encoder.spec.model} refuses this text: {fault.reason}"
+
+
+def _given_up(
+    fault: Fault, attempts: int, always_bad: frozenset[int], too_late: float | None
+) -> Fault:
+    """The last fault of a request, with what was tried in its reason."""
+    reason = fault.reason
+    if attempts > 1:
+        reason += f" (after {attempts} attempts)"
+    if too_late is not None and fault.cure is Cure.AGAIN:
+        reason += f"; to wait {too_late:.0f} s more would pass the deadline"
+    return Fault(reason, fault.cure, bad=always_bad, error=fault.error)

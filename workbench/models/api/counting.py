@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.models.base import printable
-from workbench.protocols import TokenCounter
 from workbench.spec import EmbeddingSpec
 
 if TYPE_CHECKING:
@@ -114,16 +113,6 @@ def counter_of(spec: EmbeddingSpec) -> Counter:
     if spec.provider == "openai" and (exact := _tiktoken(_cache_folder())) is not None:
         return exact
     return ByteEstimate()
-
-
-def remote_counter(spec: EmbeddingSpec) -> TokenCounter:
-    """``counter_of`` as chunking sees it."""
-    return counter_of(spec)
-
-
-def remote_tokenizer_digest(spec: EmbeddingSpec) -> str:
-    """16 hex digits that name how tokens of ``spec`` are counted here."""
-    return counter_of(spec).digest
 
 
 def _cache_folder() -> Path:

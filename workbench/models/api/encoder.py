@@ -31,10 +31,11 @@ if TYPE_CHECKING:
 class Events(Protocol):
     """What a driver is told, always in its own thread."""
 
-    def attempt(self, texts: int, tokens: int) -> Any:
-        """``texts`` of about ``tokens`` tokens are about to be sent; what it gives names the call.
+    def attempt(self, batch: int, texts: int, tokens: int) -> Any:
+        """``texts`` of a batch, of about ``tokens`` tokens, are about to be sent.
 
-        What it raises (a budget that is used up) stops the run; this call is not made.
+        What it gives names the call. What it raises (a budget that is used up) stops the run; this
+        call is not made.
         """
         ...
 
@@ -165,7 +166,7 @@ class _Gathered:
         self.vectors: Vectors = np.zeros((n, dimension), dtype=np.float32)
         self.reasons: dict[int, str] = {}
 
-    def attempt(self, texts: int, tokens: int) -> None:
+    def attempt(self, batch: int, texts: int, tokens: int) -> None:
         """Nothing is recorded."""
 
     def failed(self, call: Any, reason: str, tokens: int | None) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from workbench.config import ProviderConfig, ProvidersConfig
 from workbench.models.api.encoder import RemoteEncoder
+from workbench.models.api.wire import WIRES
 from workbench.spec import EmbeddingSpec
 
 
@@ -28,6 +29,11 @@ class Providers:
         """How the provider of ``spec`` is reached."""
         found: ProviderConfig = getattr(self._config, spec.provider)
         return found
+
+    def max_inputs(self, spec: EmbeddingSpec) -> int:
+        """Texts that one call carries at most; needs no key."""
+        most = WIRES[spec.provider].max_inputs
+        return min(self.settings(spec).max_inputs or most, most)
 
     def encoder(self, spec: EmbeddingSpec) -> RemoteEncoder:
         """The encoder of a remote ``spec``.
