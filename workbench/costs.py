@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,8 +10,8 @@ from typing import TYPE_CHECKING
 from workbench.cost.budget import Budget
 from workbench.cost.forecast import (
     ASSUMED_CHUNKS_PER_S,
+    ESTIMATE_EXCESS,
     SAMPLE_DOCUMENTS,
-    SEED,
     CostForecast,
     Estimate,
     Sampled,
@@ -25,12 +24,12 @@ from workbench.cost.forecast import (
 )
 from workbench.cost.prices import LOCAL, Price, price_of
 from workbench.cost.report import CostReport, cost_report
+from workbench.cost.trial import Workers, tried
 from workbench.data.chunk import chunk_document
 from workbench.data.load import data_dirs, open_source
 from workbench.errors import SourceError, UnknownName
 from workbench.index.plan import cleaned
 from workbench.models import counter_for
-from workbench.models.stages import EncodeStage
 from workbench.records import DEFAULT_TENANT, SourceDocument
 from workbench.run.inline import usable_cpus
 from workbench.spec import ChunkingSpec, EmbeddingSpec
@@ -40,16 +39,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from workbench.config import ExecutorConfig
     from workbench.data.source import Source
+    from workbench.protocols import TokenCounter
     from workbench.session import Workbench
     from workbench.state.ledger import By
     from workbench.state.vault import Vault
 
 KEYS: tuple[By, ...] = ("model", "corpus", "tenant", "day")
-TRIAL_TEXTS = 16
-TRIAL_BATCHES = 8
-TRIAL_SECONDS = 10.0
-"""A trial of the speed ends after so many batches of so many texts, or so much time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +58,12 @@ class _Asked:
     embedding: EmbeddingSpec
     chunking: ChunkingSpec
     price: Price
+    counter: TokenCounter
+
+    @property
+    def exact(self) -> bool:
+        """Whether tokens are counted as the model counts them (some providers' are estimated)."""
+        return bool(getattr(self.counter, "exact", True))
 
 
 @dataclass(slots=True)
@@ -119,7 +122,7 @@ class Costs:
         )
         price = price_of(embedding, config.budget.prices)
         opened = open_source(source, data_dirs=data_dirs(), options=config.source)
-        asked = _Asked(opened.name, tenant, embedding, spec, price)
+        asked = _Asked(opened.name, tenant, embedding, spec, price, counter_for(embedding))
         read = _Read()
         chosen, _ = reservoir(_readable(opened, read, bench.progress), sample)
         if not chosen:
@@ -132,7 +135,8 @@ class Costs:
         runs = bench.workspace.registry.runs
         speed = speed_of(runs.all(), embedding.fingerprint)
         if not speed.tokens_per_s and embedding.provider in LOCAL and counted.texts:
-            speed = _tried(bench, embedding, counted, speed)
+            here = _workers(config.executor)
+            speed = tried(embedding, counted.texts, here, speed, counted.seconds_per_token)
         found = _put_together(bench, asked, read, samples, speed)
         runs.forecast(
             asked.source, embedding.model, embedding.fingerprint, spec.chunking_id, found.to_dict()
@@ -150,10 +154,13 @@ def _put_together(
     def total(field: Callable[[Sampled], int]) -> tuple[Estimate, NDArray[np.float64]]:
         return scaled(samples, read.characters, field, complete=complete)
 
-    tokens, draws = total(lambda one: one.new_tokens)
+    known = bench.workspace.registry.ledger.charged_per_expected(embedding.fingerprint)
+    sure = asked.exact or known is not None
+    counted, draws = total(lambda one: one.new_tokens)
+    tokens = counted.times(known or 1.0, 1.0 if sure else ESTIMATE_EXCESS)
     chunks = total(lambda one: one.chunks)[0].value
-    all_tokens = total(lambda one: one.tokens)[0].value
-    hours = hours_of(draws, chunks, speed)
+    all_tokens = total(lambda one: one.tokens)[0].value * (known or 1.0)
+    hours = hours_of(draws * (known or 1.0), chunks, speed)
     dollars = dollars_of(tokens, hours, price, settings)
     left = Budget.of(bench.workspace.registry.ledger, settings).left("")
     charged = price.dollars(round(tokens.value))
@@ -169,7 +176,7 @@ def _put_together(
         hours_high=None if hours is None else hours.high,
         price=str(price), speed=speed.origin,
         within_budget=left is None or charged <= left,
-        notes=_notes(read, speed, left, charged),
+        notes=_notes(read, speed, left, charged, sure=sure),
     )  # fmt: skip
 
 
@@ -178,7 +185,6 @@ class _Counted:
 
     def __init__(self, asked: _Asked, vault: Vault) -> None:
         self._asked = asked
-        self._counter = counter_for(asked.embedding)
         self._vault = vault
         self._seen: set[bytes] = set()
         self._seconds = 0.0
@@ -195,7 +201,7 @@ class _Counted:
         asked = self._asked
         started = time.perf_counter()
         document = cleaned(item, asked.tenant)
-        chunks = chunk_document(document, asked.chunking, self._counter, asked.source)
+        chunks = chunk_document(document, asked.chunking, self._asked.counter, asked.source)
         self._seconds += time.perf_counter() - started
         keys = [
             asked.embedding.vault_key("document", asked.tenant, chunk.encoded) for chunk in chunks
@@ -216,8 +222,14 @@ class _Counted:
 
     def _tokens(self, text: str) -> int:
         embedding = self._asked.embedding
-        found = self._counter.count(embedding.prompt("document") + text)
+        found = self._asked.counter.count(embedding.prompt("document") + text)
         return min(found, embedding.max_tokens) if embedding.max_tokens else found
+
+
+def _workers(settings: ExecutorConfig) -> Workers:
+    if settings.kind == "ray":
+        return Workers(settings.actors or usable_cpus(), settings.threads)
+    return Workers(1, usable_cpus())
 
 
 def _readable(
@@ -233,43 +245,14 @@ def _readable(
         yield item
 
 
-def _tried(bench: Workbench, embedding: EmbeddingSpec, counted: _Counted, known: Speed) -> Speed:
-    """The speed of cutting and encoding some of the texts in this process; nothing is kept."""
-    settings = bench.config.executor
-    on_ray = settings.kind == "ray"
-    threads = settings.threads if on_ray else usable_cpus()
-    workers = (settings.actors or usable_cpus()) if on_ray else 1
-    encode = EncodeStage(embedding, "document").build(threads)
-    batches = _trial(counted.texts)
-    encode(batches[0])  # the first batch pays for what is loaded lazily
-    began = time.perf_counter()
-    rates: list[float] = []
-    for done, batch in enumerate(batches, 1):
-        bench.progress("try the speed", done, len(batches))
-        started = time.perf_counter()
-        tokens = encode(batch).tokens
-        seconds = time.perf_counter() - started + tokens * counted.seconds_per_token
-        rates.append(tokens * workers / seconds)
-        if time.perf_counter() - began > TRIAL_SECONDS:
-            break
-    tried = sum(map(len, batches[: len(rates)]))
-    on = f", times {workers} workers" if workers > 1 else ""
-    return Speed(tuple(rates), known.chunks_per_s, f"{tried} texts encoded just now{on}")
-
-
-def _trial(texts: list[str]) -> list[tuple[str, ...]]:
-    """Batches of texts of like length, as a run sends them, in random order."""
-    generator = random.Random(SEED)  # noqa: S311 (a sample, not a secret)
-    chosen = generator.sample(texts, min(len(texts), TRIAL_TEXTS * TRIAL_BATCHES))
-    chosen.sort(key=len)
-    starts = range(0, len(chosen), TRIAL_TEXTS)
-    batches = [tuple(chosen[at : at + TRIAL_TEXTS]) for at in starts]
-    generator.shuffle(batches)
-    return batches
-
-
-def _notes(read: _Read, speed: Speed, left: float | None, charged: float) -> tuple[str, ...]:
+def _notes(
+    read: _Read, speed: Speed, left: float | None, charged: float, *, sure: bool
+) -> tuple[str, ...]:
     notes = []
+    if not sure:
+        notes.append(
+            "the tokens of this model are estimated, on the high side; calls of it correct that"
+        )
     if not speed.tokens_per_s:
         notes.append("no former run of this model tells its speed, and a provider is not called")
     elif not speed.chunks_per_s:

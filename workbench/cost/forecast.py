@@ -25,6 +25,8 @@ ENOUGH_RUNS = 3
 ASSUMED_SPREAD = 0.25
 """Relative spread assumed of a speed that was measured fewer times than that."""
 
+ESTIMATE_EXCESS = 1.6
+"""How many times too many tokens a counter may find that only estimates them."""
 ASSUMED_CHUNKS_PER_S = 1_200.0
 """What one store commits per second, until that was measured here."""
 
@@ -38,6 +40,10 @@ class Estimate:
     value: float
     low: float
     high: float
+
+    def times(self, factor: float, excess: float = 1.0) -> Estimate:
+        """Scaled by ``factor``, and with a lower bound for a count up to ``excess`` times true."""
+        return Estimate(self.value * factor, self.low * factor / excess, self.high * factor)
 
 
 @dataclass(frozen=True, slots=True)

@@ -172,6 +172,16 @@ class Ledger:
             rows = [dict(row) for row in connection.execute(query).mappings()]
         return sorted(rows, key=lambda row: (-row["dollars"], -row["tokens"], row[by]))
 
+    def charged_per_expected(self, fingerprint: str) -> float | None:
+        """Tokens charged for each that was expected, over settled calls; None without any."""
+        mine = (ledger.c.fingerprint == fingerprint) & (ledger.c.state == "settled")
+        query = select(func.sum(ledger.c.tokens), func.sum(ledger.c.expected_tokens)).where(
+            mine & (ledger.c.expected_tokens > 0)
+        )
+        with self._db.read() as connection:
+            charged, expected = connection.execute(query).one()
+        return charged / expected if expected else None
+
     def tokens_per_text(self) -> dict[str, float]:
         """Per fingerprint the mean tokens of a document text, over its settled calls."""
         settled = (ledger.c.state == "settled") & (ledger.c.role == "document")
