@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from workbench.cost.prices import price_of
 from workbench.data.load import data_dirs, open_source
 from workbench.errors import ConfigError
 from workbench.index.converge import Converger, ConvergeReport
@@ -80,8 +81,15 @@ class Corpus:
         self.tenant = tenant
 
     def specs(self, model: str, chunking: str) -> tuple[EmbeddingSpec, ChunkingSpec]:
-        """The embedding and chunking specs of two names, checked against each other."""
-        return specs_of(model, chunking, self._bench.config, self._bench.notify)
+        """The embedding and chunking specs of two names, checked against each other.
+
+        Raises:
+            UnknownPrice: A paid model has no price: said before any work is done.
+        """
+        config = self._bench.config
+        embedding, chunks = specs_of(model, chunking, config, self._bench.notify)
+        price_of(embedding, config.budget.prices)
+        return embedding, chunks
 
     def ingest(
         self,

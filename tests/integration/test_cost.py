@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from embedding_server import KEY, EmbeddingServer
 
 from workbench import Workbench
 from workbench.cli.common import run_app
@@ -108,6 +109,79 @@ def test_a_forecast_of_a_paid_model_calls_nobody_and_knows_its_price(
     _, broke = run("cost", "forecast", source, "--model", REMOTE)
     assert not broke["within_budget"]
     assert any("would be stopped" in note for note in broke["notes"])
+
+
+@pytest.fixture
+def provider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddingServer]:
+    """A provider on this machine that takes 10 texts a call, and the key for it."""
+    with EmbeddingServer() as server:
+        prefix = "WORKBENCH_PROVIDERS__OPENAI__"
+        monkeypatch.setenv(f"{prefix}BASE_URL", server.url)
+        monkeypatch.setenv(f"{prefix}MAX_INPUTS", "10")
+        monkeypatch.setenv(f"{prefix}CONCURRENCY", "3")
+        monkeypatch.setenv("OPENAI_API_KEY", KEY)
+        yield server
+
+
+def test_what_a_provider_charged_is_in_the_report_by_every_key(
+    run: Run, source: Path, provider: EmbeddingServer
+) -> None:
+    _, forecast = run("cost", "forecast", source, "--model", REMOTE)
+    assert provider.calls == 0
+    code, ingested = run("ingest", source, "--corpus", "c", "--model", REMOTE)
+    assert code == 0, ingested
+    charged = provider.tokens * 0.02 / 1e6
+    assert ingested["cost_usd"] == pytest.approx(charged)
+    assert forecast["dollars_low"] <= charged <= forecast["dollars_high"]
+    for key, name in (("model", REMOTE), ("corpus", "c"), ("tenant", "default")):
+        _, report = run("cost", "report", "--by", key)
+        assert report["total_cost_usd"] == pytest.approx(charged)
+        assert [(row[key], row["calls"]) for row in report["groups"]] == [(name, provider.calls)]
+    assert report["cost_by_model"] == {REMOTE: pytest.approx(charged)}
+    assert report["tokens_by_model"] == {REMOTE: provider.tokens}
+    _, second = run("ingest", source, "--corpus", "d", "--model", REMOTE)
+    assert (second["encoder_calls"], second["cost_usd"]) == (0, 0)
+    _, report = run("cost", "report")
+    assert report["avoided_usd"] == pytest.approx(charged, rel=0.01)
+    assert KEY not in json.dumps(report)
+
+
+def test_a_second_forecast_knows_what_the_provider_really_counts(
+    run: Run, source: Path, provider: EmbeddingServer
+) -> None:
+    run("ingest", source, "--corpus", "c", "--model", REMOTE)
+    _, found = run("cost", "forecast", source, "--model", REMOTE, "--tenant", "acme")
+    assert found["tokens"] == pytest.approx(provider.tokens, rel=0.02)
+    assert found["hours"] > 0
+
+
+def test_a_run_stops_before_the_call_that_would_exceed_its_budget(
+    run: Run, source: Path, provider: EmbeddingServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, forecast = run("cost", "forecast", source, "--model", REMOTE)
+    limit = forecast["dollars"] / 2
+    monkeypatch.setenv("WORKBENCH_BUDGET__RUN", f"{limit:.12f}")
+    code, stopped = run("ingest", source, "--corpus", "c", "--model", REMOTE)
+    assert (code, stopped["type"]) == (1, "BudgetExceeded")
+    assert 0 < provider.tokens * 0.02 / 1e6 <= limit
+    _, report = run("cost", "report")
+    assert sum(row["calls"] for row in report["groups"]) == provider.calls
+    monkeypatch.setenv("WORKBENCH_BUDGET__RUN", "1")
+    code, finished = run("ingest", source, "--corpus", "c", "--model", REMOTE)
+    assert code == 0, finished
+    assert max(provider.texts.values()) == 1
+
+
+def test_nothing_is_sent_when_nothing_may_be_spent_or_no_price_is_known(
+    run: Run, source: Path, provider: EmbeddingServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKBENCH_BUDGET__RUN", "0")
+    code, stopped = run("ingest", source, "--corpus", "c", "--model", REMOTE)
+    assert (code, stopped["type"]) == (1, "BudgetExceeded")
+    code, unknown = run("ingest", source, "--corpus", "d", "--model", "openai:brand-new/64")
+    assert (code, unknown["type"]) == (2, "UnknownPrice")
+    assert "prices.yaml" in unknown["error"]
+    assert provider.calls == 0
 
 
 def test_a_budget_of_nothing_stops_a_paid_call_and_lets_local_models_run(
