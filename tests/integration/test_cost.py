@@ -205,6 +205,25 @@ def test_what_an_evaluation_in_memory_spends_is_in_the_ledger_of_the_home(tmp_pa
         assert bench.costs.report().total_cost_usd == pytest.approx(0.25)
 
 
+@pytest.mark.mlflow
+def test_an_evaluation_says_in_mlflow_what_its_index_cost(
+    run: Run, provider: EmbeddingServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKBENCH_PROVIDERS__OPENAI__MAX_INPUTS", "500")
+    argv = ("evaluate", "handbook", "--model", REMOTE, "--store", "memory", "--chunking", "whole")
+    code, found = run(*argv)
+    assert code == 0, found
+    row = found["rows"][0]
+    _, report = run("cost", "report", "--by", "day")
+    assert report["total_cost_usd"] == pytest.approx(provider.tokens * 0.02 / 1e6)
+    assert 0.9 * report["total_cost_usd"] < row["cost_usd"] < report["total_cost_usd"]
+    import mlflow
+
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'home' / 'mlflow.db'}")
+    logged = client.get_run(row["mlflow_run_id"]).data.metrics
+    assert logged["cost_usd"] == pytest.approx(row["cost_usd"])
+
+
 @pytest.mark.parametrize("argv", [("--by", "moon"), ("--corpus", "nowhere")])
 def test_a_wrong_key_or_corpus_of_a_report_is_refused(run: Run, argv: tuple[str, str]) -> None:
     code, found = run("cost", "report", *argv)
