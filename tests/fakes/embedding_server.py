@@ -69,8 +69,8 @@ def sized(vectors: np.ndarray, dimension: int) -> np.ndarray:
 
 
 def tokens_of(text: str) -> int:
-    """What this provider charges for: about four bytes a token."""
-    return max(1, math.ceil(len(text.encode()) / 4))
+    """What this provider charges for: about five bytes a token."""
+    return max(1, math.ceil(len(text.encode()) / 5))
 
 
 class EmbeddingServer:
@@ -85,6 +85,7 @@ class EmbeddingServer:
         times: How often each request (told apart by its texts) meets with ``kind``.
         poison: Texts that hold this are refused with 400.
         broken: Texts that hold this get NaN.
+        forbidden: Requests with a text that holds this are answered with 403.
         latency: Seconds before every answer.
         hang: Seconds that ``timeout`` and ``slow-drip`` take.
         key: What clients must send.
@@ -101,6 +102,7 @@ class EmbeddingServer:
         self.times: float = 1
         self.poison: str | None = None
         self.broken: str | None = None
+        self.forbidden: str | None = None
         self.latency = 0.0
         self.hang = 5.0
         self.retry_after = "0"
@@ -198,7 +200,7 @@ class _Handler(BaseHTTPRequestHandler):
         self, server: EmbeddingServer, body: dict[str, Any], texts: list[str], kind: str | None
     ) -> int:
         provider = _provider(self.path, body)
-        if self._turned_away(server):
+        if self._turned_away(server, texts):
             return 0
         if kind in {"429", "429-retry-after", "quota", "500", "503"}:
             return self._status(kind)
@@ -214,10 +216,12 @@ class _Handler(BaseHTTPRequestHandler):
         self._json(200, _payload(provider, body, vectors, charged, kind))
         return charged
 
-    def _turned_away(self, server: EmbeddingServer) -> bool:
+    def _turned_away(self, server: EmbeddingServer, texts: list[str]) -> bool:
         sent = self.headers.get("authorization")
         if sent != f"Bearer {server.key}":
             self._error(401, f"Incorrect API key provided: {sent}", "invalid_api_key")
+        elif server.forbidden and any(server.forbidden in text for text in texts):
+            self._error(403, "not for you", "forbidden")
         elif server.location:
             self._send(307, b"", "text/plain", {"location": server.location})
         elif server.status is not None:

@@ -104,6 +104,9 @@ def pack(
             continue
         if too_long and tokens > limits.sendable:
             text, tokens = counter.cut(text, limits.sendable), limits.sendable
+            if not text.strip():
+                blank.append(row)
+                continue
         if not filling.fits(tokens):
             parts.append(filling.taken())
         filling.add(row, text, tokens, too_long=too_long)
