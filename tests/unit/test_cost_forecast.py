@@ -99,6 +99,17 @@ def test_hours_are_wider_the_more_the_measurements_disagree() -> None:
     assert widths[0] < 0.02
 
 
+def test_a_speed_of_one_moment_is_trusted_less_than_that_of_several_runs() -> None:
+    tokens, rates = np.full(2_000, 3_600_000.0), (1_000.0, 1_010.0, 990.0)
+    runs = hours_of(tokens, 0, Speed(rates, (), "runs"))
+    trial = hours_of(tokens, 0, Speed(rates, (), "trial", at_once=True))
+    assert runs is not None
+    assert trial is not None
+    assert trial.value == runs.value
+    assert trial.high - trial.low > 0.8
+    assert runs.high - runs.low < 0.2
+
+
 def test_the_next_run_is_within_the_interval_in_about_95_of_100_cases() -> None:
     generator = np.random.default_rng(3)
     held = 0

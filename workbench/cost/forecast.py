@@ -23,7 +23,7 @@ SEED = 20_260_101
 ENOUGH_RUNS = 3
 """Former runs from which their spread says how the next one may differ."""
 ASSUMED_SPREAD = 0.25
-"""Relative spread assumed of a speed that was measured fewer times than that."""
+"""Relative spread assumed between runs, where fewer than that tell."""
 
 ESTIMATE_EXCESS = 1.6
 """How many times too many tokens a counter may find that only estimates them."""
@@ -64,11 +64,14 @@ class Speed:
         tokens_per_s: Tokens cut and encoded per second.
         chunks_per_s: Chunks written to store and registry per second.
         origin: Where the first comes from, for people.
+        at_once: Whether they were measured in one moment: how busy the machine is later is not in
+            their spread.
     """
 
     tokens_per_s: tuple[float, ...]
     chunks_per_s: tuple[float, ...]
     origin: str
+    at_once: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +179,8 @@ def hours_of(
         return None
     generator = np.random.default_rng(seed)
     encode, encode_noise = _next(speed.tokens_per_s, len(tokens), generator)
+    if speed.at_once:
+        encode_noise *= np.exp(generator.normal(size=len(tokens)) * ASSUMED_SPREAD)
     write, write_noise = _next(
         speed.chunks_per_s or (ASSUMED_CHUNKS_PER_S,), len(tokens), generator
     )

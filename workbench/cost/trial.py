@@ -54,7 +54,8 @@ def tried(
             break
     encoded = sum(map(len, batches[: len(rates)]))
     more = f", times {workers.count} workers" if workers.count > 1 else ""
-    return Speed(tuple(rates), known.chunks_per_s, f"{encoded} texts encoded just now{more}")
+    origin = f"{encoded} texts encoded just now{more}"
+    return Speed(tuple(rates), known.chunks_per_s, origin, at_once=True)
 
 
 def _trial(texts: list[str]) -> list[tuple[str, ...]]:
