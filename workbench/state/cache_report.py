@@ -118,7 +118,7 @@ def _state(vault: CachedVault, tier: str) -> dict[str, Any]:
     try:
         return {"entries": vault.remote.size(), "state": f"in use ({vault.remote.address})"}
     except StateError as error:
-        return {"entries": None, "state": str(error)}
+        return {"entries": None, "state": str(error).partition(". ")[0]}
 
 
 def cache_purge(
