@@ -26,7 +26,7 @@ from pydantic import (
 from workbench.errors import ConfigError, UnknownName
 
 ENV_PREFIX = "WORKBENCH_"
-ENV_OUTSIDE = {"WORKBENCH_DATA", "WORKBENCH_NIGHTLY", "WORKBENCH_CONFIG"}
+ENV_OUTSIDE = {"WORKBENCH_DATA", "WORKBENCH_NIGHTLY", "WORKBENCH_CONFIG", "WORKBENCH_MODELS"}
 """Variables of ours that are not configuration keys."""
 
 Port = Annotated[int, Field(ge=1024, le=65535)]

@@ -79,6 +79,10 @@ class ProviderError(ModelError):
     """A provider of embeddings refused a request, or failed on every attempt."""
 
 
+class ModelWarning(UserWarning):
+    """A model works, but not as fast or not as well as its name suggests; says what was measured."""
+
+
 class SpaceMismatch(WorkbenchError):
     """Vectors of one space were offered to an index of another; names both fingerprints."""
 

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from workbench.evaluate.compare import CompareResult
     from workbench.evaluate.evaluate import EvaluateResult
     from workbench.models.api.providers import Providers
-    from workbench.models.canary import ModelCheck, ModelList
+    from workbench.models.canary import ModelCheck
+    from workbench.models.listing import ModelList
+    from workbench.models.quantise import QuantizeResult
     from workbench.protocols import Executor, Tracker
     from workbench.run.services import Services, ServicesStatus
     from workbench.tiers import TieredCorpus
@@ -285,7 +287,7 @@ class Workbench:
     @property
     def models(self) -> ModelList:
         """The models of the catalogue: usable here or why not."""
-        from workbench.models.canary import list_models
+        from workbench.models.listing import list_models
 
         return list_models()
 
@@ -308,6 +310,20 @@ class Workbench:
         from workbench.models.canary import check_model
 
         return check_model(name)
+
+    def quantize_model(self, name: str, calibrate: str | None = None) -> QuantizeResult:
+        """Make ``NAME@int8``: calibrate it once and keep the artifact on this machine.
+
+        Args:
+            name: A sentence-transformers model, without precision and dimension.
+            calibrate: A source of texts like yours; by default the handbook that ships.
+
+        Raises:
+            ModelError: It can not be quantised, or the result is too far from float32.
+        """
+        from workbench.calibration import quantize
+
+        return quantize(self.config, name, calibrate)
 
     def up(self, on_stage: Callable[[str, str], None] = lambda _name, _state: None) -> Services:
         """Start the services of this home that are not running; sessions then join them.

@@ -1,4 +1,4 @@
-"""Commands that measure: evaluate, compare, models."""
+"""Commands that measure: evaluate, compare."""
 
 from __future__ import annotations
 
@@ -18,8 +18,6 @@ from workbench.cli.common import (
     settings,
     wants_json,
 )
-
-models_app = typer.Typer(no_args_is_help=True, help="Which models there are and whether they work.")
 
 EvalSetName = Annotated[
     str, typer.Argument(help="Name or folder of a set in BEIR layout, or `python-docs`.")
@@ -87,27 +85,3 @@ def compare(
             print_json(compared.to_dict())
         else:
             typer.echo(f"{measured}\n\n{compared}")
-
-
-@models_app.command("list")
-def models_list(home: Home = None, config: ConfigFile = None, as_json: Json = False) -> None:
-    """List the models: dimension, size of input, licence, usable here or why not."""
-    as_json = wants_json(as_json)
-    with session(settings(home, config), quiet=as_json) as bench:
-        emit(bench.models, as_json=as_json)
-
-
-@models_app.command("check")
-def models_check(
-    model: Annotated[str, typer.Argument(help="Name of a model, or a folder.")],
-    home: Home = None,
-    config: ConfigFile = None,
-    as_json: Json = False,
-) -> None:
-    """Verify a model's digest, embed canaries, print dimension, speed and a sanity result."""
-    as_json = wants_json(as_json)
-    with session(settings(home, config), quiet=as_json) as bench:
-        result = bench.check_model(model)
-        emit(result, as_json=as_json)
-    if not result.sane:
-        raise typer.Exit(1)

@@ -59,6 +59,7 @@ def _register() -> None:
         demo_command,
         evaluate_commands,
         init_command,
+        models_commands,
         service_commands,
     )
     from workbench.cli import corpus_commands as corpus
@@ -81,7 +82,7 @@ def _register() -> None:
     ):
         app.command()(command)
     app.add_typer(corpus.index_app, name="index")
-    app.add_typer(evaluate_commands.models_app, name="models")
+    app.add_typer(models_commands.models_app, name="models")
     app.add_typer(cache_commands.cache_app, name="cache")
     app.add_typer(cost_commands.cost_app, name="cost")
 

@@ -9,8 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from workbench.models.canary import check_model, list_models
+    from workbench.models.canary import check_model
     from workbench.models.factory import build_encoder, resolve
+    from workbench.models.listing import list_models
     from workbench.models.rerank import build_reranker
     from workbench.models.tokens import counter_for, tokenizer_digest
 
@@ -29,7 +30,7 @@ _HOMES = {
     "build_reranker": "rerank",
     "check_model": "canary",
     "counter_for": "tokens",
-    "list_models": "canary",
+    "list_models": "listing",
     "resolve": "factory",
     "tokenizer_digest": "tokens",
 }

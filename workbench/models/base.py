@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workbench.errors import InvalidVectors
+from workbench.errors import InvalidVectors, ModelError
+from workbench.models.truncate import shortened
 from workbench.records import Role
 from workbench.spec import EmbeddingSpec
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from tokenizers import Encoding, Tokenizer
 
+    from workbench.models.equivalence import Agreement
     from workbench.protocols import Vectors
 
 _SHOWN = 10
@@ -62,13 +64,6 @@ def _refuse(bad: NDArray[np.bool_], what: str) -> None:
         )
 
 
-def normalized(vectors: Vectors) -> Vectors:
-    """Rows divided by their Euclidean length; zero rows stay zero."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    unit: Vectors = (vectors / np.where(lengths == 0, 1, lengths)).astype(np.float32, copy=False)
-    return unit
-
-
 class TextEncoder(ABC):
     """An encoder on this machine. Satisfies ``workbench.protocols.Encoder``.
 
@@ -80,6 +75,32 @@ class TextEncoder(ABC):
         self._spec = spec
         self._tokenizer = tokenizer
         self._special = special
+        self._native = spec.dimension
+        self.agreed: Agreement | None = None
+        """How it agrees with the float32 reference, where that was checked on loading."""
+
+    @property
+    def native(self) -> int:
+        """Length of the model's own vectors, before truncation."""
+        return self._native
+
+    def _makes(self, dimension: int) -> None:
+        """Say how long the model's own vectors are; longer than the spec's: they are cut.
+
+        Raises:
+            ModelError: They are shorter.
+        """
+        if dimension < self._spec.dimension:
+            raise ModelError(
+                f"model {self._spec.model!r} makes vectors of {dimension} numbers; expected "
+                f"{self._spec.dimension}. Resolve the model again."
+            )
+        self._native = dimension
+
+    @property
+    def engine(self) -> str:
+        """What computes, for reports; not part of the identity."""
+        return self._spec.provider
 
     @property
     def spec(self) -> EmbeddingSpec:
@@ -100,8 +121,14 @@ class TextEncoder(ABC):
             return np.empty((0, self._spec.dimension), np.float32), []
         prompted = self._prompted(texts, role)
         tokenised = self._tokenise(prompted)
-        vectors = validated(self._vectors(prompted, tokenised), len(texts), self._spec.dimension)
+        whole = validated(self._vectors(prompted, tokenised), len(texts), self._native)
+        vectors = shortened(whole, self._spec.dimension, normalize=self._spec.normalize)
         return vectors, [len(one) for one in tokenised]
+
+    def whole(self, texts: Sequence[str]) -> Vectors:
+        """Vectors before truncation, shape (n, native dimension), of texts without prompts."""
+        shown = [printable(text) for text in texts]
+        return validated(self._vectors(shown, self._tokenise(shown)), len(texts), self._native)
 
     def count_tokens(self, texts: Sequence[str], role: Role) -> list[int]:
         """Tokens of each text with its prompt and the special tokens, before truncation."""
@@ -117,4 +144,4 @@ class TextEncoder(ABC):
 
     @abstractmethod
     def _vectors(self, texts: list[str], tokenised: list[Encoding]) -> Vectors:
-        """Raw vectors, shape (n, dimension), n > 0, of texts with their prompt."""
+        """Vectors, shape (n, native dimension), n > 0, of texts with their prompt."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from workbench.errors import ModelError, ModelMissing
-from workbench.models.catalogue import Entry, entries, entry_of, folder_of
+from workbench.errors import ModelError
+from workbench.models.catalogue import entries, entry_of, folder_of
 from workbench.models.factory import build_encoder, resolve
+from workbench.models.names import parse_name
 from workbench.models.rerank import build_reranker
 from workbench.results import Result
 
@@ -40,6 +40,10 @@ class ModelCheck(Result):
         unrelated: The same with a text that does not.
         sane: Whether ``related`` exceeds ``unrelated``.
         package: What brings the files; empty for a folder.
+        engine: What computes here; not part of the identity.
+        cosine_mean: Mean cosine to the float32 reference over the canaries; None where the model
+            is not checked against one (static and ONNX files are run as they are).
+        cosine_min: Least such cosine.
     """
 
     name: str
@@ -55,63 +59,9 @@ class ModelCheck(Result):
     unrelated: float
     package: str
     location: str
-
-
-@dataclass(frozen=True, slots=True)
-class ModelRow:
-    """One model of the catalogue; ``why_not`` says what an unusable one lacks."""
-
-    name: str
-    kind: str
-    tier: str
-    provider: str
-    dimension: int
-    max_tokens: int
-    licence: str
-    package: str
-    usable: bool
-    why_not: str
-
-
-@dataclass(frozen=True, slots=True)
-class ModelList(Result):
-    """Every model known by name."""
-
-    models: tuple[ModelRow, ...]
-
-    def rows(self) -> Sequence[dict[str, Any]]:
-        """One row per model."""
-        return [asdict(model) for model in self.models]
-
-
-def list_models() -> ModelList:
-    """The catalogue, and whether each model's files are here (not yet verified)."""
-    return ModelList(tuple(_row(name, entry) for name, entry in entries().items()))
-
-
-def _row(name: str, entry: Entry) -> ModelRow:
-    why_not = ""
-    try:
-        folder_of(name, entry)
-    except ModelMissing as missing:
-        why_not = str(missing)
-    return ModelRow(
-        name=name,
-        kind=entry.kind,
-        tier=entry.tier,
-        provider=entry.provider,
-        dimension=entry.dimension,
-        max_tokens=entry.max_tokens,
-        licence=entry.licence,
-        package=_short(entry),
-        usable=not why_not,
-        why_not=why_not,
-    )
-
-
-def _short(entry: Entry) -> str:
-    first, *others = entry.packages
-    return f"{first} and {len(others)} more" if others else first
+    engine: str = ""
+    cosine_mean: float | None = None
+    cosine_min: float | None = None
 
 
 def check_model(name: str) -> ModelCheck:
@@ -145,7 +95,8 @@ def _check_encoder(name: str) -> ModelCheck:
     lengths = [float((one @ one) ** 0.5) for one in (anchor, related, unrelated)]
     near = float(anchor @ related) / (lengths[0] * lengths[1])
     far = float(anchor @ unrelated) / (lengths[0] * lengths[2])
-    entry = entries().get(name)
+    entry = entries().get(parse_name(name).base)
+    agreed = encoder.agreed
     return ModelCheck(
         name=spec.model,
         kind="encoder",
@@ -160,6 +111,9 @@ def _check_encoder(name: str) -> ModelCheck:
         unrelated=far,
         package=" ".join(entry.packages) if entry else "",
         location=spec.location,
+        engine=encoder.engine,
+        cosine_mean=agreed.mean if agreed else None,
+        cosine_min=agreed.least if agreed else None,
     )
 
 

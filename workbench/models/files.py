@@ -10,6 +10,8 @@ from pathlib import Path
 
 from workbench.errors import DigestMismatch, ModelMissing
 from workbench.models.catalogue import Entry, entries, folder_of
+from workbench.models.names import parse_name
+from workbench.models.places import ARTIFACT_FILES, TOKENIZER, cache_root
 from workbench.spec import EmbeddingSpec
 
 _BLOCK = 1 << 20
@@ -56,6 +58,8 @@ def located(spec: EmbeddingSpec) -> EmbeddingSpec:
     """
     if spec.location and Path(spec.location).is_dir():
         return spec
+    if is_artifact(spec):
+        return replace(spec, location=str(_artifact(spec)))
     entry = _entry(spec)
     if entry is None:
         raise ModelMissing(
@@ -63,7 +67,7 @@ def located(spec: EmbeddingSpec) -> EmbeddingSpec:
             f"{spec.location or '(none given)'} is not on this machine and the catalogue does not "
             "know it. Put the folder there, or resolve the model again by its path here."
         )
-    return replace(spec, location=str(folder_of(spec.model, entry)))
+    return replace(spec, location=str(folder_of(parse_name(spec.model).base, entry)))
 
 
 def files_of(spec: EmbeddingSpec) -> ModelFiles:
@@ -74,6 +78,9 @@ def files_of(spec: EmbeddingSpec) -> ModelFiles:
     """
     spec = located(spec)
     folder = Path(spec.location)
+    if is_artifact(spec):
+        paths = tuple(folder / name for name in ARTIFACT_FILES)
+        return _present(spec, ModelFiles(folder, paths, folder / TOKENIZER))
     entry = _entry(spec)
     if entry is None or entry.provider == "sentence-transformers":
         found = ModelFiles(folder, weights_in(folder), folder / "tokenizer.json")
@@ -81,10 +88,30 @@ def files_of(spec: EmbeddingSpec) -> ModelFiles:
         found = ModelFiles(folder, (folder / entry.weights,), folder / entry.tokenizer)
     if entry is not None and entry.weights_sha256 == spec.digest:
         found = replace(found, tokenizer_sha256=entry.tokenizer_sha256)
-    for path in (*found.weights, found.tokenizer):
+    return _present(spec, found)
+
+
+def _present(spec: EmbeddingSpec, files: ModelFiles) -> ModelFiles:
+    for path in (*files.weights, files.tokenizer):
         if not path.is_file():
             raise ModelMissing(f"model {spec.model!r}: {path} is not there; expected a file")
-    return found
+    return files
+
+
+def is_artifact(spec: EmbeddingSpec) -> bool:
+    """Whether ``spec`` is run from a quantised artifact of our own making."""
+    return spec.provider == "sentence-transformers" and spec.precision == "int8"
+
+
+def _artifact(spec: EmbeddingSpec) -> Path:
+    folder = cache_root() / "int8" / spec.digest
+    if not folder.is_dir():
+        raise ModelMissing(
+            f"model {spec.model!r}: the artifact {spec.digest} is not on this machine; expected it "
+            f"in {folder}. Copy that folder from the machine that made it: another quantisation "
+            "is another space."
+        )
+    return folder
 
 
 def weights_in(folder: Path) -> tuple[Path, ...]:
@@ -137,5 +164,5 @@ def _demand(model: str, what: str, paths: Sequence[Path], expected: str) -> None
 
 
 def _entry(spec: EmbeddingSpec) -> Entry | None:
-    entry = entries().get(spec.model)
+    entry = entries().get(parse_name(spec.model).base)
     return entry if entry and (entry.provider, entry.kind) == (spec.provider, "encoder") else None

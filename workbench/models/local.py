@@ -3,42 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from workbench.errors import ModelError
 from workbench.models.base import TextEncoder
+from workbench.models.batches import BATCH_TOKENS, token_batches
 from workbench.models.files import ModelFiles
 from workbench.models.tokens import load_tokenizer
+from workbench.models.truncate import normalized
 from workbench.spec import EmbeddingSpec
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
 
     from workbench.protocols import Vectors
-
-BATCH_TOKENS = 1_024
-"""Tokens of one forward pass, padding included; about this size fills the caches best."""
-
-
-def token_batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
-    """Positions grouped so that a group, padded to its longest, has at most ``budget`` tokens.
-
-    Longest first. A single text longer than the budget is a group of its own.
-    """
-    group: list[int] = []
-    longest = 0
-    for position in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
-        longest = longest or max(1, lengths[position])
-        if group and longest * (len(group) + 1) > budget:
-            yield group
-            group, longest = [], max(1, lengths[position])
-        group.append(position)
-    if group:
-        yield group
 
 
 @contextmanager
@@ -56,13 +38,13 @@ def _without_progress_bar() -> Iterator[None]:
 
 
 class LocalEncoder(TextEncoder):
-    """Runs a sentence-transformers folder in float32."""
+    """Runs a sentence-transformers folder with torch, in float32 or bfloat16."""
 
     def __init__(self, spec: EmbeddingSpec, files: ModelFiles, threads: int) -> None:
         """Load the model; torch of this process then computes with ``threads`` threads.
 
         Raises:
-            ModelError: The folder can not be loaded, or its dimension is not that of ``spec``.
+            ModelError: The folder can not be loaded, or its vectors are shorter than ``spec`` says.
         """
         os.environ["HF_HUB_OFFLINE"] = "1"
         os.environ["TRANSFORMERS_OFFLINE"] = "1"
@@ -71,6 +53,7 @@ class LocalEncoder(TextEncoder):
 
         super().__init__(spec, load_tokenizer(files.tokenizer))
         torch.set_num_threads(threads)
+        dtype = torch.bfloat16 if spec.precision == "bfloat16" else torch.float32
         try:
             with _without_progress_bar():
                 self._model = SentenceTransformer(
@@ -78,23 +61,28 @@ class LocalEncoder(TextEncoder):
                     device="cpu",
                     trust_remote_code=False,
                     local_files_only=True,
-                    model_kwargs={"use_safetensors": True, "dtype": torch.float32},
+                    model_kwargs={"use_safetensors": True, "dtype": dtype},
                 )
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise ModelError(f"{files.folder} can not be loaded: {error}") from error
         if spec.max_tokens:
             self._model.max_seq_length = spec.max_tokens
-        found = self._model.get_embedding_dimension()
-        if found != spec.dimension:
-            raise ModelError(
-                f"model {spec.model!r} makes vectors of {found} numbers; expected "
-                f"{spec.dimension}. Resolve the model again."
-            )
+        self._makes(self._model.get_embedding_dimension())
+
+    @property
+    def engine(self) -> str:
+        """Torch, in the precision of the spec."""
+        return f"torch {self._spec.precision}"
+
+    @property
+    def transformer(self) -> Any:
+        """The module below pooling."""
+        return self._model[0].auto_model
 
     def _vectors(self, texts: list[str], tokenised: list[Encoding]) -> Vectors:
         limit = self._spec.max_tokens
         lengths = [min(len(one), limit) if limit else len(one) for one in tokenised]
-        vectors = np.empty((len(texts), self._spec.dimension), dtype=np.float32)
+        vectors = np.empty((len(texts), self._native), dtype=np.float32)
         for group in token_batches(lengths, BATCH_TOKENS):
             vectors[group] = self._model.encode(
                 [texts[position] for position in group],
@@ -103,4 +91,5 @@ class LocalEncoder(TextEncoder):
                 normalize_embeddings=self._spec.normalize,
                 show_progress_bar=False,
             )
-        return vectors
+        # bfloat16 rounds the length of a vector too.
+        return normalized(vectors) if self._spec.normalize else vectors

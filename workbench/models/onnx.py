@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.errors import ModelError
-from workbench.models.base import TextEncoder, normalized
+from workbench.models.base import TextEncoder
 from workbench.models.files import ModelFiles
 from workbench.models.tokens import load_tokenizer
+from workbench.models.truncate import normalized
 from workbench.spec import EmbeddingSpec
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class OnnxEncoder(TextEncoder):
         if spec.max_tokens:
             self._cutting.enable_truncation(spec.max_tokens)
         self._model = OnnxModel(files.weights[0], threads)
+        self._makes(len(self._model.run(self._cutting.encode("dimension"))[0]))
 
     def _vectors(self, texts: list[str], tokenised: list[Encoding]) -> Vectors:
         limit = self._spec.max_tokens

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.errors import ModelError
-from workbench.models.base import TextEncoder, normalized
+from workbench.models.base import TextEncoder
 from workbench.models.files import ModelFiles
 from workbench.models.tokens import load_tokenizer
+from workbench.models.truncate import normalized
 from workbench.spec import EmbeddingSpec
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class StaticEncoder(TextEncoder):
         """Read matrix and tokenizer.
 
         Raises:
-            ModelError: The matrix does not have ``spec.dimension`` columns.
+            ModelError: The matrix has fewer than ``spec.dimension`` columns.
         """
         from safetensors.numpy import load_file
 
@@ -39,15 +40,11 @@ class StaticEncoder(TextEncoder):
                 f"{files.weights[0]} holds {sorted(tensors)}; expected a tensor 'embedding.weight'"
             )
         self._matrix = tensors["embedding.weight"].astype(np.float32)
-        if self._matrix.shape[1] != spec.dimension:
-            raise ModelError(
-                f"model {spec.model!r}: the matrix has {self._matrix.shape[1]} columns; "
-                f"expected {spec.dimension}. Resolve the model again."
-            )
+        self._makes(self._matrix.shape[1])
 
     def _vectors(self, texts: list[str], tokenised: list[Encoding]) -> Vectors:
         lengths = np.array([len(one) for one in tokenised], dtype=np.int64)
-        sums = np.zeros((len(texts), self._spec.dimension), dtype=np.float32)
+        sums = np.zeros((len(texts), self._native), dtype=np.float32)
         ids = np.fromiter(
             (token for one in tokenised for token in one.ids), np.int64, int(lengths.sum())
         )

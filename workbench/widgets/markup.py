@@ -15,7 +15,7 @@ from workbench.results import format_cell
 if TYPE_CHECKING:
     from workbench.evaluate.compare import CompareResult
     from workbench.evaluate.systems import EvaluateResult
-    from workbench.models.canary import ModelRow
+    from workbench.models.listing import ModelRow
 
 BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#767676"
 """Of Okabe and Ito: told apart by everybody."""
