@@ -354,6 +354,32 @@ def test_a_text_that_always_gets_nan_is_left_out(server, make) -> None:
     assert server.calls == len(heard.attempts) == 3
 
 
+def test_nan_at_one_place_whatever_stands_there_is_the_provider_s_fault(server, make) -> None:
+    server.misbehave("nan", times=10**9)
+    heard = Heard()
+    with pytest.raises(InvalidVectors, match="NaN"):
+        list(make(attempts=2).run([[f"text {i}" for i in range(50)]], "document", heard))
+    assert not heard.refusals
+    assert not heard.vectors
+    assert server.calls == 4
+
+
+def test_a_provider_that_begins_to_refuse_everything_does_not_empty_the_corpus(
+    server, make
+) -> None:
+    def turn(number: int) -> None:
+        if number == 3:
+            server.status = (400, {"error": {"message": "no more"}})
+
+    server.on_call = turn
+    heard = Heard()
+    batches = [[f"batch {i} text {j}" for j in range(32)] for i in range(9)]
+    with pytest.raises(ProviderError, match="refuses every text"):
+        list(make(concurrency=1).run(batches, "document", heard))
+    assert len(heard.refusals) <= 1
+    assert server.calls <= 2 + 6 + 1 + 1 + 1
+
+
 def test_encode_names_the_refused_text(server, make) -> None:
     server.poison = "POISON"
     with pytest.raises(ProviderError, match=r"1 of 3 texts .* text 1 "):

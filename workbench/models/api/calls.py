@@ -112,46 +112,59 @@ class Calls:
             self._running.discard(task)
             self._desk.tell(partial(self._over, part, error))
 
-    async def _deliver(self, part: Part) -> None:
-        """Get the vectors of ``part`` to the driver, leaving out texts that are refused."""
+    async def _deliver(self, part: Part, *, mended: bool = False) -> None:
+        """Get the vectors of ``part`` to the driver, leaving out texts that are refused.
+
+        ``mended``: texts were left out already, because their vectors could never be used.
+        """
         try:
             call, answer = await self._attempts(part)
         except Fault as fault:
-            for smaller in await self._what_is_left(part, fault):
-                await self._deliver(smaller)
+            if fault.cure is Cure.SPLIT:
+                await self._split(part, fault)
+            else:
+                await self._leave_out(part, fault, mended=mended)
             return
-        encoded = Encoded(
-            answer.vectors, part.total if answer.tokens is None else answer.tokens, len(part.cut)
-        )
+        tokens = part.total if answer.tokens is None else answer.tokens
+        encoded = Encoded(answer.vectors, tokens, len(part.cut))
         await self._desk.ask(lambda: self._events.done(call, part.batch, part.rows, encoded))
 
-    async def _what_is_left(self, part: Part, fault: Fault) -> Sequence[Part]:
-        """After a fault that no repetition mends: what of ``part`` is to be asked for again.
+    async def _split(self, part: Part, fault: Fault) -> None:
+        """Find the text that makes the provider refuse ``part``, by halves."""
+        if part.unsure:
+            await self._deliver(self._encoder.shortened(part))
+        elif len(part.rows) > 1:
+            for half in part.halves():
+                await self._deliver(half)
+        else:
+            await self._prove(part.batch, fault)
+            await self._refuse(part, [0], fault)
+
+    async def _leave_out(self, part: Part, fault: Fault, *, mended: bool) -> None:
+        """Ask again without the few texts whose vectors were unusable in every answer.
+
+        Only when the others then succeed is it the texts' fault and not the provider's.
 
         Raises:
-            WorkbenchError: Nothing: the fault is not that of a text.
+            WorkbenchError: It is the provider's.
         """
         n = len(part.rows)
-        if fault.cure is Cure.SPLIT and part.unsure:
-            return [self._encoder.shortened(part)]
-        if fault.cure is Cure.SPLIT and n > 1:
-            return part.halves()
-        if fault.cure is Cure.SPLIT:
-            await self._prove(part.batch, fault)
-            bad = frozenset({0})
-        else:
-            bad = fault.bad
-        if not bad or (fault.cure is not Cure.SPLIT and 2 * len(bad) >= n):
+        if mended or not fault.bad or 2 * len(fault.bad) >= n:
             raise fault.error(self._told(part, fault)) from None
-        for place in sorted(bad):
+        rest = [place for place in range(n) if place not in fault.bad]
+        await self._deliver(part.take(rest), mended=True)
+        await self._refuse(part, sorted(fault.bad), fault)
+
+    async def _refuse(self, part: Part, places: Sequence[int], fault: Fault) -> None:
+        reason = f"{self._encoder.spec.model} refuses this text: {fault.reason}"
+        for place in places:
             await self._desk.ask(
-                partial(self._events.refused, part.batch, part.rows[place], self._about(fault))
+                partial(self._events.refused, part.batch, part.rows[place], reason)
             )
-        rest = [place for place in range(n) if place not in bad]
-        return [part.take(rest)] if rest else []
+        self._encoder.proven = False
 
     async def _prove(self, batch: int, fault: Fault) -> None:
-        """Make sure that a harmless text is not refused too; once for an encoder."""
+        """Make sure that a harmless text is not refused too, unless a call has just succeeded."""
         if self._encoder.proven:
             return
         probe = Part(batch, (), (HARMLESS,), (len(HARMLESS.split()) + 2,))
@@ -212,9 +225,6 @@ class Calls:
             f"{self._encoder.spec.model} gave no vectors for a request of {rows}: {fault.reason}. "
             "What was finished is kept; run the command again to go on."
         )
-
-    def _about(self, fault: Fault) -> str:
-        return f"{self._encoder.spec.model} refuses this text: {fault.reason}"
 
 
 def _given_up(
