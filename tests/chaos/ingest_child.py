@@ -13,11 +13,11 @@ import sys
 
 from workbench import Workbench
 from workbench.config import Config
+from workbench.state.cache import CachedVault
 from workbench.state.indexes import Indexes
-from workbench.state.vault import Vault
 from workbench.stores.chroma import ChromaStore
 
-OWNERS = {"vault": Vault, "indexes": Indexes, "store": ChromaStore}
+OWNERS = {"vault": CachedVault, "indexes": Indexes, "store": ChromaStore}
 
 
 def arm(where: str, calls: int) -> None:
