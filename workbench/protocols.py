@@ -134,6 +134,19 @@ class Stage(Protocol[In_contra, Out_co]):
         ...
 
 
+@runtime_checkable
+class Carrier(Protocol):
+    """A stage that needs files which other machines may not have: they are sent along once."""
+
+    def cargo(self) -> bytes | None:
+        """What must be on the machine that builds the stage; None = nothing."""
+        ...
+
+    def unload(self, cargo: bytes) -> None:
+        """Put it there, unless it is there already; called before ``build``."""
+        ...
+
+
 OnAttempt = Callable[[int, Any], None]
 """Called by the driver right before batch ``i`` is sent out, once for every attempt."""
 

@@ -93,6 +93,27 @@ class EncodeStage:
         """For progress and errors."""
         return "encode"
 
+    def cargo(self) -> bytes | None:
+        """The artifact of a quantised model: it was made on one machine and is its identity.
+
+        Raises:
+            ModelMissing: It is not on this machine.
+        """
+        from workbench.models.artifact import pack
+        from workbench.models.files import is_artifact
+
+        return pack(self.embedding) if is_artifact(self.embedding) else None
+
+    def unload(self, cargo: bytes) -> None:
+        """Keep the artifact on this machine too.
+
+        Raises:
+            DigestMismatch: It is not the one that ``embedding`` names.
+        """
+        from workbench.models.artifact import unpack
+
+        unpack(self.embedding, cargo)
+
     def build(self, threads: int) -> Callable[[tuple[str, ...]], Encoded]:
         """Load the encoder.
 

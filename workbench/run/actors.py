@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Generic
 
 from workbench.errors import ExecutionError
-from workbench.protocols import In, OnAttempt, Out, Stage
+from workbench.protocols import Carrier, In, OnAttempt, Out, Stage
 from workbench.run.inline import BuiltStages, failed
 
 IN_FLIGHT = 2
@@ -44,8 +44,15 @@ class Worker:
         """Process id of the actor."""
         return os.getpid()
 
-    def run(self, stage: Stage[In, Out], batch: In) -> Out:
-        """The result of one batch; builds the stage the first time it is seen."""
+    def run(self, stage: Stage[In, Out], batch: In, cargo: Any = None) -> Out:
+        """The result of one batch; builds the stage the first time it is seen.
+
+        ``cargo`` is a list of one reference: Ray would fetch a bare one before every call.
+        """
+        if cargo is not None and isinstance(stage, Carrier) and not self._stages.knows(stage):
+            import ray
+
+            stage.unload(ray.get(cargo[0]))
         torch = sys.modules.get("torch")
         if torch is not None and torch.get_num_threads() != self._threads:
             torch.set_num_threads(self._threads)
@@ -67,6 +74,7 @@ class Pool:
         self._threads = threads
         self._lock = threading.Lock()
         self._actor = ray.remote(num_cpus=threads, max_restarts=0, max_task_retries=0)(Worker)
+        self._cargo: dict[Any, Any] = {}
         self.closed = False
         self.workers: list[Any] = [self._actor.remote(threads) for _ in range(count)]
 
@@ -85,6 +93,16 @@ class Pool:
                 "or ask for fewer actors."
             )
         return list(self._ray.get(calls))
+
+    def cargo_of(self, stage: Stage[In, Out]) -> Any:
+        """Reference, in a list, to what ``stage`` carries, put into Ray once; None = nothing."""
+        if not isinstance(stage, Carrier):
+            return None
+        with self._lock:
+            if stage not in self._cargo:
+                cargo = stage.cargo()
+                self._cargo[stage] = None if cargo is None else [self._ray.put(cargo)]
+            return self._cargo[stage]
 
     def replace(self, worker: Any) -> None:
         """Put a new actor in the place of ``worker``; nothing happens if that was done before."""
@@ -137,6 +155,7 @@ class MapRun(Generic[In, Out]):
         self._batches = iter(batches)
         self._on_attempt = on_attempt
         self._attempts = attempts
+        self._cargo = pool.cargo_of(stage)
         self._window = WINDOW * len(pool.workers)
         self._taken = 0
         self._given = 0
@@ -171,7 +190,7 @@ class MapRun(Generic[In, Out]):
                 return
             if self._on_attempt is not None:
                 self._on_attempt(index, self._held[index])
-            ref = worker.run.remote(self._stage, self._held[index])
+            ref = worker.run.remote(self._stage, self._held[index], self._cargo)
             self._calls[ref] = _Call(index, worker, ref)
 
     def _free_worker(self) -> Any:

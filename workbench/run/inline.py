@@ -39,6 +39,10 @@ class BuiltStages:
             self._functions[key] = stage.build(self._threads)
         return self._functions[key]
 
+    def knows(self, stage: Stage[In, Out]) -> bool:
+        """Whether ``stage`` is built."""
+        return self._key(stage) in self._functions
+
     def forget(self) -> None:
         """Drop every function, so that models can be freed."""
         self._functions.clear()
