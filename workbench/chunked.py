@@ -20,7 +20,7 @@ from workbench.specs import specs_of
 
 if TYPE_CHECKING:
     from workbench.config import Config
-    from workbench.session import Notify
+    from workbench.resources import Notify
 
 PREVIEW = 60
 _TINTS = ("#cfe6f5", "#fbe3b8", "#cdebdd", "#f3d9e7")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from workbench.cost.prices import price_of
 from workbench.data.load import data_dirs, open_source
@@ -14,9 +13,9 @@ from workbench.index.converge import Converger, ConvergeReport
 from workbench.index.encoding import Account, VaultEncoder
 from workbench.index.ingest import IngestResult, check_space, new_run, result_of, run_of
 from workbench.index.plan import SourceReport, log_source
+from workbench.index.results import DeleteResult, IndexList, RebuildResult
 from workbench.index.verify import VerifyResult, verify
 from workbench.records import DEFAULT_TENANT, Hit, Scalar
-from workbench.results import Result
 from workbench.search.dense import DenseRetriever
 from workbench.search.reranked import PairScores, RerankedRetriever
 from workbench.search.searcher import SearchResult, hit_texts, search
@@ -27,41 +26,8 @@ from workbench.state.index_records import Index
 if TYPE_CHECKING:
     from workbench.data.dedup import DuplicateReport
     from workbench.data.load import Source
-    from workbench.session import Workbench
+    from workbench.resources import Resources
     from workbench.workspace import Workspace
-
-
-@dataclass(frozen=True, slots=True)
-class IndexList(Result):
-    """The indexes of a corpus; the one that its route points at is marked."""
-
-    corpus: str
-    indexes: tuple[dict[str, Any], ...]
-
-    def rows(self) -> Sequence[dict[str, Any]]:
-        """One row per index."""
-        return list(self.indexes)
-
-
-@dataclass(frozen=True, slots=True)
-class DeleteResult(Result):
-    """How many of the named documents were there and are now deleted."""
-
-    corpus: str
-    asked: int
-    deleted: int
-
-
-@dataclass(frozen=True, slots=True)
-class RebuildResult(Result):
-    """A rebuilt index: everything came from the vault when ``encoder_calls`` is 0."""
-
-    corpus: str
-    index: str
-    chunks: int
-    encoder_calls: int
-    cache_hits: int
-    seconds: float
 
 
 NO_CORPUS = -1
@@ -72,7 +38,7 @@ class Corpus:
     """A named set of documents and the indexes that follow it. Made by ``Workbench.corpus``."""
 
     def __init__(
-        self, bench: Workbench, workspace: Workspace, name: str, tenant: str = DEFAULT_TENANT
+        self, bench: Resources, workspace: Workspace, name: str, tenant: str = DEFAULT_TENANT
     ) -> None:
         """Work on corpus ``name`` for ``tenant``."""
         self._bench = bench
