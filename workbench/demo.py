@@ -62,7 +62,7 @@ class Measured(Result):
         return rows
 
     def work(self) -> Sequence[dict[str, Any]]:
-        """One row per embedding model: what indexing took. A rate is empty when there was nothing to do."""
+        """One row per embedding model: what indexing took. A rate is empty if nothing was done."""
         return [
             {
                 "model": row["model"],

@@ -80,7 +80,7 @@ class ProviderError(ModelError):
 
 
 class ModelWarning(UserWarning):
-    """A model works, but not as fast or not as well as its name suggests; says what was measured."""
+    """A model works, but not as fast or as well as its name suggests; says what was measured."""
 
 
 class SpaceMismatch(WorkbenchError):
