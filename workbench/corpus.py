@@ -26,6 +26,7 @@ from workbench.state.index_records import Index
 if TYPE_CHECKING:
     from workbench.data.dedup import DuplicateReport
     from workbench.data.load import Source
+    from workbench.protocols import Vectors
     from workbench.resources import Resources
     from workbench.workspace import Workspace
 
@@ -177,15 +178,28 @@ class Corpus:
             where=where,
         )
 
+    def encode_queries(self, texts: Sequence[str]) -> Vectors:
+        """Vectors of ``texts`` as queries of the served index, shape (n, dimension); kept."""
+        index = self._workspace.registry.indexes.get(
+            self._workspace.registry.routes.get(self.name).index_id
+        )
+        settings = self._bench.config.index
+        return self._query_encoder(index).encode_all(
+            self._bench.executor, self.tenant, texts, settings.batch_texts
+        )
+
+    def _query_encoder(self, index: Index) -> VaultEncoder:
+        work = self._workspace
+        return VaultEncoder(
+            index.embedding, "query", work.vault, work.registry.ledger, self._account(new_run())
+        )
+
     def retriever(
         self, index: Index, rerank: str | None = None, known: PairScores | None = None
     ) -> DenseRetriever | RerankedRetriever:
         """A retriever over ``index``, reranked when asked; ``known`` shares pair scores."""
         work = self._workspace
-        encoder = VaultEncoder(
-            index.embedding, "query", work.vault, work.registry.ledger, self._account(new_run())
-        )
-        executor = self._bench.executor
+        encoder, executor = self._query_encoder(index), self._bench.executor
         dense = DenseRetriever(
             work.registry, work.store, executor, index, encoder, tenant=self.tenant
         )
