@@ -68,9 +68,7 @@ def evaluate(
     try:
         corpus = Corpus(bench, workspace, eval_set.name, DEFAULT_TENANT)
         logged = _log(corpus, workspace, eval_set)
-        shared = _Bench(
-            bench, workspace, corpus, logged, chunking, {}, eval_set.source.name
-        )
+        shared = _Bench(bench, workspace, corpus, logged, chunking, {}, eval_set.source.name)
         settings = bench.config.evaluate
         return evaluate_systems(
             eval_set,
