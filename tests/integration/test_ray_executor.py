@@ -57,6 +57,25 @@ class Fragile:
 
 
 @dataclass(frozen=True)
+class Carrying:
+    """Can be built only where its cargo was unloaded; every unloading leaves a line."""
+
+    folder: str
+    name: str = "carrying"
+
+    def cargo(self) -> bytes:
+        return b"weights"
+
+    def unload(self, cargo: bytes) -> None:
+        with (Path(self.folder) / str(os.getpid())).open("ab") as file:
+            file.write(cargo + b"\n")
+
+    def build(self, threads: int) -> Callable[[int], str]:  # noqa: ARG002
+        carried = (Path(self.folder) / str(os.getpid())).read_text()
+        return lambda _batch: carried
+
+
+@dataclass(frozen=True)
 class Deadly:
     """Ends its own process on batch ``bad``, always."""
 
@@ -213,3 +232,12 @@ def test_a_job_server_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None
         Jobs("http://127.0.0.1:9").list_jobs()
     with pytest.raises(ServiceError, match="token file"):
         Jobs("http://127.0.0.1:9", tmp_path / "none").list_jobs()
+
+
+def test_what_a_stage_carries_reaches_every_actor_once(
+    executor: RayExecutor, tmp_path: Path
+) -> None:
+    stage = Carrying(str(tmp_path))
+    assert set(executor.map(stage, range(12))) == {"weights\n"}
+    assert set(executor.map(stage, range(12))) == {"weights\n"}
+    assert {file.read_text() for file in tmp_path.iterdir()} == {"weights\n"}

@@ -8,7 +8,7 @@ from workbench.errors import UnknownName
 from workbench.evaluate.compare import CompareResult, CompareRow
 from workbench.evaluate.significance import Interval
 from workbench.evaluate.systems import EvaluateResult, SystemResult
-from workbench.models.canary import ModelRow
+from workbench.models.listing import ModelRow
 from workbench.widgets import markup
 
 EVIL = "<script>alert(1)</script><img src=x onerror='alert(2)'>\"'&"
@@ -45,7 +45,10 @@ def compared(name, verdict="better"):
 
 
 def model(name):
-    return ModelRow(name, "encoder", "premium", "p", 1, 1, "l", "p", usable=False, why_not=name)
+    return ModelRow(
+        name, "encoder", "premium", "p", 1, 1, "l", "p", "float32", "", "", "", usable=False,
+        why_not=name,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
