@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from workbench.errors import ExecutionError, ServiceError
+from workbench.run.actors import IN_FLIGHT
 from workbench.run.jobs import Jobs
 from workbench.run.on_ray import RayExecutor
 
@@ -164,8 +165,9 @@ def test_a_raised_exception_is_tried_again(executor: RayExecutor, tmp_path: Path
     stage = Fragile(str(tmp_path / "tries"), failures=2)
     results = executor.map(stage, range(8), lambda i, _: announced.append(i))
     assert list(results) == list(range(8))
-    assert announced.count(3) == 3
-    assert len(announced) == 8 + 2
+    # Cancelling the map before may still take an actor with it: its batches are sent once more.
+    assert 3 <= announced.count(3) <= 4
+    assert 8 + 2 <= len(announced) <= 8 + 2 + IN_FLIGHT
 
 
 def test_the_last_attempt_names_stage_batch_attempts_and_cause(
