@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
+from workbench.closing import Closing
 from workbench.errors import ConfigError
 from workbench.models.microbatch import MicroBatcher
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from workbench.search.searcher import SearchResult
 
 
-class SearchFront:
+class SearchFront(Closing):
     """Answers searches of a corpus from any number of threads.
 
     Queries that arrive within ``max_wait`` seconds of each other are encoded in one call, which is
@@ -34,17 +34,6 @@ class SearchFront:
             raise ConfigError(f"corpus {corpus.name!r} holds nothing yet; ingest a source first")
         self._corpus = corpus
         self._front = MicroBatcher(self._encode, max_texts=max_texts, max_wait=max_wait)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Answer what was asked, then end."""

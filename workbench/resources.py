@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
+from workbench.closing import Closing
 from workbench.config import Config
 from workbench.corpus import Corpus
 from workbench.cost.budget import Budget
@@ -30,7 +30,7 @@ Notify = Callable[[str], None]
 Progress = Callable[[str, int, int], None]
 
 
-class Resources:
+class Resources(Closing):
     """Everything a session opens, each on first use, and closes when it is left."""
 
     def __init__(self, config: Config, *, notify: Notify, progress: Progress) -> None:
@@ -40,17 +40,6 @@ class Resources:
         self.progress = progress
         self._endpoints = services.read(config.home)
         self._workspaces: list[Workspace] = []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close what was opened: executor, stores, databases, lock."""

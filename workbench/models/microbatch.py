@@ -8,11 +8,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from workbench.closing import Closing
 from workbench.errors import ExecutionError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class _Request:
     arrived: float
 
 
-class MicroBatcher:
+class MicroBatcher(Closing):
     """Gathers concurrent requests until a batch is full or its oldest request has waited enough.
 
     One thread encodes; any number may submit. A request that makes its batch fail is found by
@@ -66,17 +66,6 @@ class MicroBatcher:
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._work, name="microbatch", daemon=True)
         self._thread.start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def submit(self, texts: Sequence[str], timeout: float | None = None) -> Future[Vectors]:
         """Ask for the vectors of ``texts``, shape (len(texts), dimension), in order.

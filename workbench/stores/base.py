@@ -6,9 +6,9 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
+from workbench.closing import Closing
 from workbench.errors import InvalidVectors, SpaceMismatch, StoreError
 from workbench.records import Metadata, Scalar
 
@@ -31,7 +31,7 @@ class Space:
     fingerprint: str
 
 
-class BaseStore(ABC):
+class BaseStore(Closing, ABC):
     """Validates what comes in, guards the space, and hands clean input to the hooks.
 
     Hooks get vectors of unit length (float32), so every backend ranks by the same numbers.
@@ -145,17 +145,6 @@ class BaseStore(ABC):
         if not self._closed:
             self._closed = True
             self._close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _check_open(self) -> None:
         if self._closed:
