@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import socket
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -74,3 +76,13 @@ def test_a_corrected_clock_does_not_hide_our_process(tmp_path: Path) -> None:
     handle, _ = started(tmp_path, STUBBORN)
     assert processes.alive(dataclasses.replace(handle, created=handle.created - 3600))
     processes.stop(handle, 0.1)
+
+
+def test_a_port_that_is_held_for_a_moment_gets_free_and_another_does_not() -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        assert not processes.gets_free(port, seconds=0.1)
+        threading.Timer(0.3, holder.close).start()
+        assert processes.gets_free(port, seconds=30)

@@ -115,6 +115,16 @@ def port_is_free(port: int) -> bool:
         return True
 
 
+def gets_free(port: int, seconds: float = 3.0) -> bool:
+    """Whether ``port`` is free now or soon: a server that was killed holds its own for a moment."""
+    deadline = time.monotonic() + seconds
+    while not port_is_free(port):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
 def spare_port() -> int:
     """A port that is free now; the system does not give it out again soon."""
     with socket.socket() as probe:

@@ -204,7 +204,7 @@ def _check_ports(config: Config, names: Sequence[str]) -> None:
             raise ServiceError(f"services.{key} and services.{seen[port]} are both {port}")
         seen[port] = key
     for key, port in _ports(config, names).items():
-        if not processes.port_is_free(port):
+        if not processes.gets_free(port):
             raise ServiceError(
                 f"port {port} is taken by {processes.listener(port)}, expected it free for "
                 f"services.{key}; stop that program, or choose another port there or in "
