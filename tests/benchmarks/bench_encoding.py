@@ -17,11 +17,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 import numpy as np
-from report import ROOT, row, write
+from report import ROOT, calibrated, row, write
 
-from workbench.errors import ModelMissing
 from workbench.models import build_encoder, resolve
-from workbench.models.artifact import quantised
 from workbench.models.base import TextEncoder
 
 PASSAGES = int(os.environ.get("BENCH_PASSAGES", "2000"))
@@ -68,13 +66,7 @@ def plain() -> Callable[[list[str], int], np.ndarray]:
 def ours(precision: str) -> TextEncoder:
     """Our encoder; int8 is calibrated first where that was not done yet."""
     if precision == "int8":
-        try:
-            quantised(resolve(MODEL))
-        except ModelMissing:
-            from workbench.calibration import quantize
-            from workbench.config import Config
-
-            print(quantize(Config(), MODEL, None))
+        calibrated(MODEL)
     name = MODEL if precision == "float32" else f"{MODEL}@{precision}"
     return build_encoder(resolve(name), THREADS)
 

@@ -29,6 +29,21 @@ def write(name: str, rows: list[dict[str, object]]) -> None:
     _draw(folder / f"{name}.png", name, rows)
 
 
+def calibrated(model: str) -> str:
+    """Make ``MODEL@int8`` on this machine if that was not done yet; its name."""
+    from workbench.calibration import quantize
+    from workbench.config import Config
+    from workbench.errors import ModelMissing
+    from workbench.models import resolve
+
+    name = f"{model}@int8"
+    try:
+        resolve(name)
+    except ModelMissing:
+        print(quantize(Config(), model, None))
+    return name
+
+
 def _draw(path: Path, name: str, rows: list[dict[str, object]]) -> None:
     from matplotlib.figure import Figure
 
