@@ -47,12 +47,13 @@ def calibrated(model: str) -> str:
 def _draw(path: Path, name: str, rows: list[dict[str, object]]) -> None:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 0.5 * len(rows) + 1.2), layout="constrained")
-    axes = figure.subplots()
     shown = [r for r in rows if r["ratio"] is not None] or rows
+    figure = Figure(figsize=(9, 0.35 * len(shown) + 1.2), layout="constrained")
+    axes = figure.subplots()
     key = "ratio" if shown[0]["ratio"] is not None else "value"
     bars = axes.barh([str(r["case"]) for r in shown], [float(str(r[key])) for r in shown])
     axes.bar_label(bars, fmt="%.3g", padding=3)
+    axes.margins(x=0.12)
     axes.invert_yaxis()
     axes.set_xlabel("ratio to the baseline" if key == "ratio" else str(shown[0]["unit"]))
     axes.set_title(name, loc="left")
