@@ -137,7 +137,7 @@ def run_demo(bench: Workbench) -> DemoResult:
     started = time.perf_counter()
     bench.notify(
         f"indexing {DOCS} on Ray actors, then comparing {CHEAP} and {STANDARD} with and without "
-        f"{RERANKER} (about 6 minutes on 2 cores with the handbook that follows; a second run "
+        f"{RERANKER} (3 to 6 minutes on 2 cores with the handbook that follows; a second run "
         "embeds nothing)"
     )
     docs = bench.compare(
