@@ -278,7 +278,8 @@ def test_no_thread_stays_with_a_server_that_drips(opened):
         vault.get(keys(3))
     waiting = [thread for thread in threading.enumerate() if thread.name == "redis-cache"]
     for thread in waiting:
-        thread.join()  # ends because its connection was closed, not because the server stopped
+        thread.join(60)  # ends because its connection was closed, not because the server stopped
+    assert not any(thread.is_alive() for thread in waiting)
     bad.close()
 
 
