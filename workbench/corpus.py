@@ -161,9 +161,7 @@ class Corpus:
         """The ``k`` best documents for ``text``; equality filters on metadata by ``where``."""
         if not text.strip():
             raise ConfigError("a search needs words; found an empty text")
-        registry = self._workspace.registry
-        route = registry.routes.get(self.name)
-        index = registry.indexes.get(route.index_id)
+        registry, index = self._workspace.registry, self._routed()
         settings = self._bench.config.search
         retriever = self.retriever(index, rerank)
         k = k or (settings.rerank_k if rerank else settings.k)
@@ -172,7 +170,7 @@ class Corpus:
             index,
             retriever,
             text=text,
-            route=route.name,
+            route=self.name,
             k=k,
             tenant=self.tenant,
             where=where,
@@ -180,11 +178,8 @@ class Corpus:
 
     def encode_queries(self, texts: Sequence[str]) -> Vectors:
         """Vectors of ``texts`` as queries of the served index, shape (n, dimension); kept."""
-        index = self._workspace.registry.indexes.get(
-            self._workspace.registry.routes.get(self.name).index_id
-        )
         settings = self._bench.config.index
-        return self._query_encoder(index).encode_all(
+        return self._query_encoder(self._routed()).encode_all(
             self._bench.executor, self.tenant, texts, settings.batch_texts
         )
 
@@ -241,6 +236,11 @@ class Corpus:
         route = self._workspace.registry.routes.find(self.name)
         return self._workspace.registry.indexes.get(route.index_id) if route else None
 
+    def _routed(self) -> Index:
+        """The index that queries reach; ``UnknownName`` before the first ingest."""
+        registry = self._workspace.registry
+        return registry.indexes.get(registry.routes.get(self.name).index_id)
+
     def indexes(self) -> IndexList:
         """Every index of this corpus with its counts and lag."""
         registry = self._workspace.registry
@@ -263,15 +263,12 @@ class Corpus:
     def verify(self, index: Index | None = None) -> VerifyResult:
         """Compare registry, vault and store of the served (or the given) index."""
         work = self._workspace
-        route = work.registry.routes.get(self.name)
-        index = index or work.registry.indexes.get(route.index_id)
-        return verify(work.registry, work.vault, work.store, index)
+        return verify(work.registry, work.vault, work.store, index or self._routed())
 
     def rebuild(self, index: Index | None = None) -> RebuildResult:
         """Make the collection of the served (or the given) index anew from the vault."""
-        registry = self._workspace.registry
         started = time.perf_counter()
-        index = index or registry.indexes.get(registry.routes.get(self.name).index_id)
+        index = index or self._routed()
         return self._rebuilt(index, self._converger().rebuild(index), started)
 
     def reset(self, index: Index) -> Index:

@@ -149,10 +149,10 @@ class TieredCorpus:
             raise ConfigError(f"corpus {self.name!r} holds nothing yet; ingest a source first")
         if rerank:
             hits = [hit for part in parts for hit in part.hits]
-            merged = sorted(hits, key=lambda hit: (-hit.score, hit.document_id))
+            merged = _distinct(sorted(hits, key=lambda hit: (-hit.score, hit.document_id)))
         else:
             merged = fused([part.hits for part in parts], [1.0] * len(parts))
-        ranked = tuple(replace(hit, rank=i + 1) for i, hit in enumerate(_distinct(merged)[:k]))
+        ranked = tuple(replace(hit, rank=i + 1) for i, hit in enumerate(merged[:k]))
         latency = (time.perf_counter() - started) * 1000
         degraded = any(part.degraded for part in parts)
         return SearchResult(text, self.name, ranked, latency, degraded)

@@ -112,6 +112,18 @@ def _check_unpacked(file: BufferedReader | gzip.GzipFile, raw: BufferedReader, n
         )
 
 
+def line_text(line: bytes | None, where: str) -> str:
+    """The text of a line from ``read_lines``.
+
+    Raises:
+        SourceError: It is not UTF-8; ``where`` names it.
+    """
+    try:
+        return (line or b"").decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{where}: not valid UTF-8. Save the file as UTF-8.") from error
+
+
 def json_object(line: bytes) -> dict[str, Any] | str:
     """The object on a line of JSON, or what is wrong with the line."""
     if len(line) > _LONG_LINE and sum(map(line.count, (b",", b"[", b"{"))) > _MAX_VALUES:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from workbench.data.load import PYTHON_DOCS, beir_file, find_set, open_source
-from workbench.data.readers import json_object, read_lines
+from workbench.data.readers import json_object, line_text, read_lines
 from workbench.data.source import Source
 from workbench.errors import SourceError
 from workbench.records import Qrels, Quarantined, Query
@@ -190,7 +190,7 @@ def _read_qrels(path: Path) -> dict[str, dict[str, int]]:
     qrels: dict[str, dict[str, int]] = {}
     for number, line in read_lines(path):
         where = f"{path}, line {number}"
-        cells = _text(line, where).rstrip("\r").split("\t")
+        cells = line_text(line, where).rstrip("\r").split("\t")
         if number == 1 and len(cells) == _COLUMNS and not _is_integer(cells[2]):
             continue
         if cells == [""]:
@@ -217,13 +217,6 @@ def _is_integer(cell: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _text(line: bytes | None, where: str) -> str:
-    try:
-        return (line or b"").decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise SourceError(f"{where}: not valid UTF-8. Save the file as UTF-8.") from error
 
 
 def _read_queries(folder: Path) -> list[Query]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.data.clean import one_line
-from workbench.data.readers import json_object, read_lines
+from workbench.data.readers import json_object, line_text, read_lines
 from workbench.errors import SourceError
 from workbench.records import Query
 
@@ -69,7 +69,7 @@ def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
 def _lines(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for number, line in read_lines(path):
         where = f"{path}, line {number}"
-        if text := _decoded(line, where).strip():
+        if text := line_text(line, where).strip():
             yield where, {"query": text}
 
 
@@ -94,13 +94,6 @@ def _cells(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
                 yield where, {name.strip().casefold(): cell for name, cell in row.items()}
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise SourceError(f"cannot read queries from {path}: {error}") from error
-
-
-def _decoded(line: bytes | None, where: str) -> str:
-    try:
-        return (line or b"").decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise SourceError(f"{where}: not valid UTF-8. Save the file as UTF-8.") from error
 
 
 def _first(row: Mapping[str, Any], names: tuple[str, ...]) -> Any:
