@@ -108,20 +108,27 @@ class MemoryStore(BaseStore):
         self, index: str, vectors: Vectors, k: int, where: dict[str, Scalar]
     ) -> list[Ranking]:
         with self._lock:
-            collection = self._collections[index]
-            rows = collection.matching(where)
+            rows = self._collections[index].matching(where)
             if not rows.size:
                 return [[] for _ in vectors]
-            # Without a filter the first rows are all of them: no copy of the matrix.
-            matrix = collection.matrix[rows] if where else collection.matrix[: len(rows)]
-            ids = [collection.ids[row] for row in rows] if where else collection.ids
-            block = max(1, BLOCK_SCORES // len(matrix))
-            rankings: list[Ranking] = []
-            for start in range(0, len(vectors), block):
-                queries = vectors[start : start + block]
-                for query, scores in zip(queries, queries @ matrix.T, strict=True):
-                    rankings.append(_best(query, matrix, scores, ids, k))
-            return rankings
+            return self._rankings(index, rows, vectors, k)
+
+    def _rankings(
+        self, index: str, rows: NDArray[np.intp], vectors: Vectors, k: int
+    ) -> list[Ranking]:
+        """The best of ``rows`` (rising, not empty) for each of ``vectors``; the lock is held."""
+        collection = self._collections[index]
+        # When it is all rows they are the first ones: no copy of the matrix.
+        whole = len(rows) == len(collection.ids)
+        matrix = collection.matrix[: len(rows)] if whole else collection.matrix[rows]
+        ids = collection.ids if whole else [collection.ids[row] for row in rows]
+        block = max(1, BLOCK_SCORES // len(matrix))
+        rankings: list[Ranking] = []
+        for start in range(0, len(vectors), block):
+            queries = vectors[start : start + block]
+            for query, scores in zip(queries, queries @ matrix.T, strict=True):
+                rankings.append(_best(query, matrix, scores, ids, k))
+        return rankings
 
     def _ids(self, index: str) -> list[str]:
         with self._lock:

@@ -34,7 +34,7 @@ class QuantisedStore(MemoryStore):
         self._code = code
         self._oversampling = oversampling
         self._rescore = rescore
-        self._codes: dict[str, tuple[NDArray[Any], ...]] = {}
+        self._codes: dict[str, tuple[tuple[NDArray[Any], ...], NDArray[Any]]] = {}
 
     def _upsert(
         self, index: str, ids: list[str], vectors: Vectors, metadata: list[dict[str, Scalar]]
@@ -53,26 +53,22 @@ class QuantisedStore(MemoryStore):
             self._codes.pop(index, None)
             super()._drop(index)
 
-    def _query(
-        self, index: str, vectors: Vectors, k: int, where: dict[str, Scalar]
+    def _rankings(
+        self, index: str, rows: NDArray[np.intp], vectors: Vectors, k: int
     ) -> list[Ranking]:
-        with self._lock:
-            collection = self._collections[index]
-            rows = collection.matching(where)
-            if not rows.size:
-                return [[] for _ in vectors]
-            if index not in self._codes:
-                self._codes[index] = self._code.encode(collection.matrix[: len(collection.ids)])
-            codes = (
-                tuple(part[rows] for part in self._codes[index]) if where else self._codes[index]
-            )
-            ids = np.array(collection.ids, dtype=object)[rows]
-            rankings: list[Ranking] = []
-            for query in vectors:
-                scores = self._code.scores(query, codes)
-                order = np.lexsort((ids, -scores))
-                rankings.append(self._ranked(collection, query, rows[order], scores[order], k))
-            return rankings
+        collection = self._collections[index]
+        if index not in self._codes:
+            codes = self._code.encode(collection.matrix[: len(collection.ids)])
+            self._codes[index] = codes, np.array(collection.ids, dtype=object)
+        codes, ids = self._codes[index]
+        if len(rows) < len(ids):
+            codes, ids = tuple(part[rows] for part in codes), ids[rows]
+        rankings: list[Ranking] = []
+        for query in vectors:
+            scores = self._code.scores(query, codes)
+            order = np.lexsort((ids, -scores))
+            rankings.append(self._ranked(collection, query, rows[order], scores[order], k))
+        return rankings
 
     def _ranked(
         self,
